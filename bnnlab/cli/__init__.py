@@ -1,0 +1,1 @@
+"""The Typer app, one file per command: parse, call one function, print. Imports every room, inside functions."""

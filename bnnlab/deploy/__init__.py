@@ -1,0 +1,1 @@
+"""Bit-packed files, the packed runtime, exporters. May import nn and models."""

@@ -1,0 +1,122 @@
+"""`RunConfig`: everything that decides a run's result, and nothing else. Free of torch.
+
+What does not change a result (workers, devices, threads, paths) is in `experiment.execution` instead, so
+that the same experiment has the same run key on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cached_property
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from bnnlab.data.config import DataConfig
+from bnnlab.models.config import ModelConfig
+from bnnlab.values import Frozen
+
+NUMERICS_VERSION = 1
+"""Raised by whoever changes what a configuration computes: old results are then not mistaken for new ones."""
+
+
+class Adam(Frozen):
+    """Adam (Kingma & Ba 2015); the authors' choice in every run of 2018."""
+
+    name: Literal["adam"]
+    lr: float = Field(default=0.01, gt=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class RAdam(Frozen):
+    """RAdam (Liu et al. 2020); the authors' choice in most runs of 2020."""
+
+    name: Literal["radam"]
+    lr: float = Field(default=0.01, gt=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    eps: float = Field(default=1e-8, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+class SGD(Frozen):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"]
+    lr: float = Field(default=0.1, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    nesterov: bool = False
+    weight_decay: float = Field(default=0.0, ge=0)
+
+
+OptimizerConfig = Annotated[Adam | RAdam | SGD, Field(discriminator="name")]
+
+
+class Constant(Frozen):
+    """The learning rate stays, after a linear warm-up from 0."""
+
+    name: Literal["constant"]
+    warmup_epochs: float = Field(default=0, ge=0)
+
+
+class Step(Frozen):
+    """The learning rate is multiplied by `factor` at the start of each zero-based epoch in `milestones`."""
+
+    name: Literal["step"]
+    milestones: tuple[Annotated[int, Field(ge=1)], ...]
+    factor: float = Field(default=0.1, gt=0, lt=1)
+    warmup_epochs: float = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _milestones_ascend(self) -> Step:
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError(f"milestones must ascend without repetition, not {list(self.milestones)}")
+        return self
+
+
+class Cosine(Frozen):
+    """Half a cosine from the learning rate to 0, per step, after a linear warm-up from 0."""
+
+    name: Literal["cosine"]
+    warmup_epochs: float = Field(default=0, ge=0)
+
+
+ScheduleConfig = Annotated[Constant | Step | Cosine, Field(discriminator="name")]
+
+
+class TrainingConfig(Frozen):
+    """How a network is trained."""
+
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    optimizer: OptimizerConfig
+    schedule: ScheduleConfig
+
+
+class RunConfig(Frozen):
+    """One run, fully resolved. Equal configurations are the same run, in any study, on any machine."""
+
+    model: ModelConfig
+    data: DataConfig
+    training: TrainingConfig
+    evaluation: Literal["holdout", "paper"] = "holdout"
+    """holdout: choose on a validation split, touch the test set once. paper: the authors' protocol, which
+    validates on the test set every epoch and reports its best epoch."""
+    seed: int = Field(ge=0, lt=2**32)
+
+    @cached_property
+    def run_key(self) -> str:
+        """Sixteen hexadecimal digits that name this run; the numerics version is part of them."""
+        return _digest(self.model_dump(mode="json"))
+
+    @cached_property
+    def cell_key(self) -> str:
+        """The run key without the seed: replicates of one cell share it."""
+        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+
+
+def _digest(value: dict[str, Any]) -> str:
+    canonical = json.dumps({"numerics": NUMERICS_VERSION, "config": value}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""What was published, what a run is compared with, claims and their statistics."""

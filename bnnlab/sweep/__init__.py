@@ -1,0 +1,1 @@
+"""Spec, plan, ledger, engine, search. May import experiment and paper."""

@@ -1,0 +1,1 @@
+"""The ledger projected into MLflow. No other room knows MLflow."""
