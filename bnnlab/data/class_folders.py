@@ -37,8 +37,13 @@ def describe(root: Path) -> Description:
     """Raises: DataMissing where there is no such folder, DataDamaged where it is not a tree of class
     folders."""
     parts = _parts(root)
-    names = class_names(parts.get("train", root))
-    paths = [path for part in parts.values() for _, path in _images(part, names)]
+    names = class_names(parts["train"])
+    found = {part: list(_images(folder, names)) for part, folder in parts.items()}
+    for label in sorted(set(range(len(names))) - {label for label, _ in found["train"]}):
+        raise DataDamaged(
+            f"{parts['train'] / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class"
+        )
+    paths = [path for images in found.values() for _, path in images]
     return Description(_fingerprint(root, paths), len(names), len(paths))
 
 
@@ -56,7 +61,7 @@ def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
             " Point data.root at that folder, or leave out data.fingerprint and data.classes to use this one"
         )
     parts = _parts(root)
-    names = class_names(parts.get("train", root))
+    names = class_names(parts["train"])
     images = {part: read_class_folders(folder, names) for part, folder in parts.items()}
     if "test" in images:
         test, rest = whole(images["test"]), whole(images["train"])
@@ -115,7 +120,7 @@ def _parts(root: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path, names: list[str]) -> Iterator[tuple[int, Path]]:
-    """(label, path) ordered by class and path. Raises: DataDamaged for a class that is unknown or empty."""
+    """(label, path) ordered by class and path. Raises: DataDamaged for a class that is unknown."""
     labels = {name: label for label, name in enumerate(names)}
     seen: dict[int, list[Path]] = {label: [] for label in labels.values()}
     for entry in os.scandir(folder):
@@ -131,10 +136,6 @@ def _images(folder: Path, names: list[str]) -> Iterator[tuple[int, Path]]:
             if not file.startswith(".") and file.lower().endswith(IMAGE_SUFFIXES)
         ]
     for label, paths in seen.items():
-        if not paths:
-            raise DataDamaged(
-                f"{folder / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class"
-            )
         keyed = sorted((unicodedata.normalize("NFC", str(path)), path) for path in paths)
         yield from ((label, path) for _, path in keyed)
 
