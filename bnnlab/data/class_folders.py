@@ -90,7 +90,7 @@ def class_names(folder: Path) -> list[str]:
     """
     names = sorted(
         unicodedata.normalize("NFC", entry.name)
-        for entry in os.scandir(folder)
+        for entry in folder.iterdir()
         if entry.is_dir() and not entry.name.startswith(".")
     )
     if len(names) < 2:
@@ -108,7 +108,7 @@ def _parts(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise DataMissing(f"{root}: there is no such folder")
-    below = {entry.name: Path(entry.path) for entry in os.scandir(root) if entry.is_dir()}
+    below = {entry.name: entry for entry in root.iterdir() if entry.is_dir()}
     train, validation, test = (
         next((below[name] for name in names if name in below), None) for names in (TRAIN, VALIDATION, TEST)
     )
@@ -123,15 +123,15 @@ def _images(folder: Path, names: list[str]) -> Iterator[tuple[int, Path]]:
     """(label, path) ordered by class and path. Raises: DataDamaged for a class that is unknown."""
     labels = {name: label for label, name in enumerate(names)}
     seen: dict[int, list[Path]] = {label: [] for label in labels.values()}
-    for entry in os.scandir(folder):
+    for entry in list(folder.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
         name = unicodedata.normalize("NFC", entry.name)
         if name not in labels:
-            raise DataDamaged(f"{entry.path}: the training images have no class of this name")
+            raise DataDamaged(f"{entry}: the training images have no class of this name")
         seen[labels[name]] += [
             Path(below) / file
-            for below, _, files in os.walk(entry.path)
+            for below, _, files in os.walk(entry)
             for file in files
             if not file.startswith(".") and file.lower().endswith(IMAGE_SUFFIXES)
         ]

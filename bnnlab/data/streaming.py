@@ -40,9 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """One batch that a worker is asked for. `epoch` is None for an evaluation."""
+    """One batch that a worker is asked for, of one of its sets. `epoch` is None for an evaluation."""
 
-    of_test: bool
+    which: int
     epoch: int | None
     chosen: Indices
     uniform: Tensor
@@ -60,13 +60,11 @@ class Response(NamedTuple):
 class Decoder(TorchDataset[Response]):
     """What runs in a worker."""
 
-    def __init__(
-        self, config: ImageNet | Folder, training: EncodedImages, test: EncodedImages, seed: int
-    ) -> None:
-        self.config, self.training, self.test, self.seed = config, training, test, seed
+    def __init__(self, config: ImageNet | Folder, sets: Sequence[EncodedImages], seed: int) -> None:
+        self.config, self.sets, self.seed = config, sets, seed
 
     def __getitem__(self, request: Request) -> Response:
-        images = self.test if request.of_test else self.training
+        images = self.sets[request.which]
         shape = image_shape(self.config)
         pixels = np.empty((len(request.chosen), *shape), dtype=np.uint8)
         damaged: dict[int, tuple[str, str]] = {}
@@ -175,7 +173,8 @@ class StreamedDataset:
         self._config, self._splits, self._seed, self._shard = config, splits, seed, shard
         self._colour, self._normalizer = colour, Normalizer(config)
         self._batch_size, self._device = batch_size, torch.device(device)
-        decoder = Decoder(config, splits.train.images, splits.test.images, seed)
+        self._sets = (splits.train.images, splits.validation.images, splits.test.images)
+        decoder = Decoder(config, self._sets, seed)
         pinned = self._device.type == "cuda"
         # Two pools, so that a validation in the middle of an epoch does not end it.
         self._training_workers = Workers(decoder, workers, pinned)
@@ -188,7 +187,7 @@ class StreamedDataset:
         uniform = torch.rand(len(part), self._colour.draws, generator=generator(self._seed, epoch, "colour"))
         bounds = training_bounds(len(part), self._batch_size, shard.world)
         mine = [slice(start + shard.rank, stop, shard.world) for start, stop in bounds]
-        requests = [Request(False, epoch, order[m], uniform[m]) for m in mine]
+        requests = [Request(0, epoch, order[m], uniform[m]) for m in mine]
         return StreamedBatches(self, part, self._training_workers, requests)
 
     def val_batches(self) -> StreamedBatches:
@@ -202,9 +201,9 @@ class StreamedDataset:
     def _evaluation_batches(self, part: Subset[EncodedImages]) -> StreamedBatches:
         mine = part.chosen[self._shard.rank :: self._shard.world]
         share = max(1, self._batch_size // self._shard.world)
-        of_test = part.images is self._splits.test.images
+        which = next(i for i, images in enumerate(self._sets) if images is part.images)
         requests = [
-            Request(of_test, None, mine[start:stop], torch.empty(stop - start, 0))
+            Request(which, None, mine[start:stop], torch.empty(stop - start, 0))
             for start, stop in evaluation_bounds(len(mine), share)
         ]
         return StreamedBatches(self, part, self._evaluation_workers, requests)
