@@ -47,9 +47,7 @@ class InMemoryDataset:
         """Each training image once. Order and augmentation are a pure function of (seed, epoch)."""
         count, shard = len(self._train), self._shard
         order = torch.randperm(count, generator=generator(self._seed, epoch, "order"))
-        uniform = torch.rand(
-            count, self._augmentation.draws, generator=generator(self._seed, epoch, "augmentation")
-        )
+        uniform = torch.rand(count, self._augmentation.draws, generator=generator(self._seed, epoch, "augmentation"))
         bounds = training_bounds(count, self._batch_size, shard.world)
         shares = [torch.arange(start + shard.rank, stop, shard.world) for start, stop in bounds]
         return InMemoryBatches(

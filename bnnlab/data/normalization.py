@@ -21,9 +21,7 @@ class Normalizer:
         mean, std = STATISTICS[config.name] if config.normalization == "standard" else ((0.0,), (1.0,))
         unit = 1.0 if config.normalization == "none" else 255.0
         self.scale = (1 / (unit * torch.tensor(std))).expand(channels).reshape(channels, 1, 1).contiguous()
-        self.shift = (
-            (-torch.tensor(mean) / torch.tensor(std)).expand(channels).reshape(channels, 1, 1).contiguous()
-        )
+        self.shift = (-torch.tensor(mean) / torch.tensor(std)).expand(channels).reshape(channels, 1, 1).contiguous()
 
     def __call__(self, images: Tensor) -> Tensor:
         scale, shift = self.scale.to(images.device), self.shift.to(images.device)

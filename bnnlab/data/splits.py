@@ -52,8 +52,7 @@ def take_per_class(images: LabelledImages, count: int) -> tuple[LabelledImages, 
         members = np.flatnonzero(images.labels == label)
         if count >= len(members):
             raise ValueError(
-                f"class {label} has {len(members)} images:"
-                f" {count} of each class cannot be held out of training"
+                f"class {label} has {len(members)} images: {count} of each class cannot be held out of training"
             )
         taken[members[:count]] = True
     return images[np.flatnonzero(taken)], images[np.flatnonzero(~taken)]
@@ -70,6 +69,4 @@ class Splits:
 
 def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
     """All images of both."""
-    return LabelledImages(
-        np.concatenate([first.pixels, second.pixels]), np.concatenate([first.labels, second.labels])
-    )
+    return LabelledImages(np.concatenate([first.pixels, second.pixels]), np.concatenate([first.labels, second.labels]))

@@ -15,9 +15,7 @@ Stem = Literal["auto", "imagenet", "thumbnail", "grouped"]
 Downsampling = Literal["fp", "binary"]
 """The 1x1 convolution where the network halves the image: full precision or binary."""
 
-Width = Annotated[
-    int, Field(ge=8, multiple_of=8, description="Channels of the first stage; 64 in the paper.")
-]
+Width = Annotated[int, Field(ge=8, multiple_of=8, description="Channels of the first stage; 64 in the paper.")]
 
 THUMBNAIL_BELOW = 50
 """Images smaller than this, in pixels, enter through a thumbnail stem (the authors' rule)."""

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnnlab.sweep.document import Mark, Node, assign, load_document, merge, parse_value
-from bnnlab.sweep.mistakes import Mistake, Source, SpecError, nearest
+from bnnlab.paper.observation import level_label
+from bnnlab.sweep.document import Node, assign, load_document, merge, parse_value
+from bnnlab.sweep.mistakes import Mark, Mistake, Source, SpecError, nearest
 
 STUDY_KEYS = (
     "name", "question", "compare_with", "dashboard", "notes",
@@ -386,16 +387,12 @@ def label_of(value: Any) -> str:
     >>> [label_of(v) for v in ("ste", True, 1.30, [6, 6, 6, 5], {"name": "sgd"})]
     ['ste', 'true', '1.3', '6-6-6-5', 'sgd']
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "null"
     if isinstance(value, list):
         return "-".join(label_of(v) for v in value) or "[]"
     if isinstance(value, dict):
         rest = [f"{k}={label_of(v)}" for k, v in value.items() if k != "name"]
         return ",".join(([str(value["name"])] if "name" in value else []) + rest) or "{}"
-    return repr(value) if isinstance(value, float) else str(value)
+    return level_label(value)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -38,9 +38,7 @@ class BlockE1(nn.Module):
         binarization: Binarization,
     ) -> None:
         super().__init__()
-        self.conv = BinaryConv2d(
-            in_channels, out_channels, 3, stride=stride, padding=1, binarization=binarization
-        )
+        self.conv = BinaryConv2d(in_channels, out_channels, 3, stride=stride, padding=1, binarization=binarization)
         self.norm = nn.BatchNorm2d(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if (in_channels, stride) != (out_channels, 1):
@@ -69,9 +67,7 @@ class BlockE2(nn.Module):
     ) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
-        self.conv = BinaryConv2d(
-            in_channels, out_channels, 3, stride=stride, padding=1, binarization=binarization
-        )
+        self.conv = BinaryConv2d(in_channels, out_channels, 3, stride=stride, padding=1, binarization=binarization)
         self.shortcut: nn.Module | None = None
         if (in_channels, stride) != (out_channels, 1):
             self.shortcut = shortcut(in_channels, out_channels, downsampling, binarization)
