@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import sys
 import time
 import traceback
 import warnings
@@ -172,7 +173,7 @@ def _readable_checkpoint(directory: RunDirectory) -> Path | None:
     try:
         torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        print(f"{path.name} cannot be read ({error}); training starts again from the first epoch")
+        sys.stderr.write(f"{path.name} cannot be read ({error}); training starts again from the first epoch\n")
         path.replace(path.with_name("unreadable.ckpt"))
         return None
     return path

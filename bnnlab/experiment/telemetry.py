@@ -1,9 +1,12 @@
 """Flip ratio."""
 
 from __future__ import annotations
+
 from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
+
 from bnnlab.nn.layers import BinaryLayer
 
 

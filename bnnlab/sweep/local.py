@@ -89,7 +89,7 @@ def work(path: str, execution: str, lifeline: Connection) -> None:
     except RunIsTaken:
         code = TAKEN
     except BaseException as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        sys.stderr.write(f"{type(error).__name__}: {error}\n")
         code = 1
     sys.stdout.flush()
     sys.stderr.flush()

@@ -180,12 +180,10 @@ class _Reader:
         """Base, axes and claims merge by name; seeds, exclusions and plain values are replaced."""
         own, theirs = document.get("axes"), delta.get("axes")
         if own is not None and theirs is not None and own.is_mapping and theirs.is_mapping:
-            for name, axis in theirs.items():  # a profile's levels replace those of the axis that they name
-                if name in own.value:
-                    own = Node({**own.value, name: axis}, own.source, own.mark, own.key_mark)
-            merged_axes = merge(own, Node({k: v for k, v in theirs.items() if k not in own.value}, *_place(theirs)))
-            delta = Node({**delta.value, "axes": merged_axes}, *_place(delta))
-            document = Node({k: v for k, v in document.items() if k != "axes"}, *_place(document))
+            # A profile's levels replace those of the axis that they name: half an axis would be nobody's intention.
+            axes = Node({**own.value, **theirs.value}, *_place(theirs))
+            document = Node({key: child for key, child in document.items() if key != "axes"}, *_place(document))
+            delta = Node({**delta.value, "axes": axes}, *_place(delta))
         return merge(document, delta)
 
     def _base(self, merged: Node) -> Node:
