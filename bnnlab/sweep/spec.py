@@ -173,8 +173,8 @@ class _Reader:
             self.mistakes.append(Mistake(source, mark, "", text, names, nearest(wanted, names)))
             wanted = None
         chosen = wanted or next(iter(names), "default")
-        delta = node.get(chosen) if node else None
-        return names, chosen, delta if delta is not None and delta.is_mapping else None
+        found = node.get(chosen) if node else None
+        return names, chosen, found if found is not None and found.is_mapping else None
 
     def _with_profile(self, document: Node, delta: Node) -> Node:
         """Base, axes and claims merge by name; seeds, exclusions and plain values are replaced."""
