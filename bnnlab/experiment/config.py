@@ -116,6 +116,10 @@ class RunConfig(Frozen):
         """The run key without the seed: replicates of one cell share it."""
         return _digest(self.model_dump(mode="json", exclude={"seed"}))
 
+    def with_seed(self, seed: int) -> RunConfig:
+        """The same cell under another seed."""
+        return RunConfig.model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed})
+
 
 def _digest(value: dict[str, Any]) -> str:
     canonical = json.dumps({"numerics": NUMERICS_VERSION, "config": value}, sort_keys=True, separators=(",", ":"))

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from bnnlab.nn.catalogue import ESTIMATORS, SCALINGS
 from bnnlab.values import Frozen
+
+if TYPE_CHECKING:
+    EstimatorName = str
+    ScalingName = str
+else:  # the catalogue says what is allowed; a type checker cannot read it
+    EstimatorName = Literal[tuple(ESTIMATORS)]
+    ScalingName = Literal[tuple(SCALINGS)]
 
 
 class Binarization(Frozen):
     """Every choice a binary layer makes; the defaults are the authors' (BMXNet-v2, 2018 runs)."""
 
-    estimator: Literal["ste", "approx_sign"] = "ste"
+    estimator: EstimatorName = "ste"
     """Gradient estimator of the sign of the activations."""
-    window: float = Field(default=1.0, gt=0)
-    """The gradient of the activations' sign passes where |x| <= window (inclusive)."""
-    weight_estimator: Literal["ste", "approx_sign"] = "ste"
+    window: float | None = Field(default=1.0, gt=0)
+    """The gradient of the activations' sign passes where |x| <= window (inclusive). None: everywhere."""
+    weight_estimator: EstimatorName = "ste"
     """Gradient estimator of the sign of the weights."""
     weight_window: float | None = Field(default=None, gt=0)
-    """As `window`, for the weights. None: no window, the authors' code."""
-    scaling: Literal["none", "xnor"] = "none"
+    """As `window`, for the weights. None: everywhere, as in the authors' code."""
+    scaling: ScalingName = "none"
     """What multiplies the output of the binary convolution."""
     padding_value: Literal[-1, 0, 1] = -1
     """What the binarized input is padded with: the authors' -1, Larq's 0."""
     output: Literal["popcount", "signed"] = "popcount"
-    """Unscaled output: popcount is the authors' (y + N) / 2 in 0..N, signed the plain sum in -N..N."""
+    """Output without scaling: popcount is the authors' (y + N) / 2 in 0..N, signed the plain sum in -N..N.
+    A scaled output is always the signed sum times its scale."""

@@ -1,0 +1,29 @@
+"""Random images of separable classes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnnlab.data.config import Synthetic
+from bnnlab.data.randomness import stable_seed
+from bnnlab.data.splits import LabelledImages, Splits
+
+GREY, AMPLITUDE = 127.5, 48.0
+PATTERN_SIZE = 4
+"""Patterns are coarse, so that convolutions and a shift by a pixel keep them apart."""
+
+
+def synthetic(config: Synthetic) -> Splits:
+    """The three parts, drawn from the same classes."""
+    random = np.random.Generator(np.random.PCG64(stable_seed("synthetic", config.instance)))
+    coarse = random.standard_normal((config.classes, config.channels, PATTERN_SIZE, PATTERN_SIZE))
+    cell = np.arange(config.image_size) * PATTERN_SIZE // config.image_size
+    patterns = coarse[:, :, cell[:, np.newaxis], cell]
+
+    def draw(count: int) -> LabelledImages:
+        labels = random.permutation(np.arange(count, dtype=np.int64) % config.classes)
+        noise = random.standard_normal((count, *patterns.shape[1:])) * config.noise
+        pixels = np.clip(np.rint(GREY + AMPLITUDE * (patterns[labels] + noise)), 0, 255).astype(np.uint8)
+        return LabelledImages(pixels, labels)
+
+    return Splits(draw(config.train), draw(config.validation), draw(config.test))
