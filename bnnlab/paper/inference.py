@@ -1,7 +1,8 @@
 """Inference on the mean of n independent replicates: intervals, tests, multiplicity, power. Knows no grid
 and no claim.
 
-Every function takes plain numbers and imports scipy when it is called, so that a plan stays quick.
+Every function takes plain numbers and imports scipy.special when it is called, so that a plan
+stays quick.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ def t_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple
     None where it cannot be given: fewer than two values, or values without any spread.
     Source: Student 1908, "The probable error of a mean"; Casella & Berger 2002, section 9.2.
     """
-    from scipy import stats
+    from scipy import special
 
     deviation = spread(values)
     if not deviation:
         return None
-    half = float(stats.t.ppf((1 + confidence) / 2, len(values) - 1)) * deviation / math.sqrt(len(values))
+    half = float(special.stdtrit(len(values) - 1, (1 + confidence) / 2)) * deviation / math.sqrt(len(values))
     return fmean(values) - half, fmean(values) + half
 
 
@@ -45,13 +46,14 @@ def t_test(values: Sequence[float], null: float = 0.0) -> tuple[float, float] | 
 
     Twice the smaller is the two-sided p. None where `t_interval` is None.
     """
-    from scipy import stats
+    from scipy import special
 
     deviation = spread(values)
     if not deviation:
         return None
     statistic = (fmean(values) - null) / (deviation / math.sqrt(len(values)))
-    return float(stats.t.sf(statistic, len(values) - 1)), float(stats.t.cdf(statistic, len(values) - 1))
+    freedom = len(values) - 1
+    return float(special.stdtr(freedom, -statistic)), float(special.stdtr(freedom, statistic))
 
 
 def two_sided_p(values: Sequence[float], null: float = 0.0) -> float | None:
@@ -114,21 +116,35 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(adjusted)
 
 
+def holm_levels(p_values: Sequence[float], alpha: float = 1 - CONFIDENCE) -> tuple[float | None, ...]:
+    """The level at which Holm's procedure rejects each hypothesis, alpha / (m - rank); None where it does
+    not."""
+    adjusted = holm(p_values)
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    levels: list[float | None] = [None] * len(p_values)
+    for rank, index in enumerate(order):
+        if adjusted[index] <= alpha:
+            levels[index] = alpha / (len(p_values) - rank)
+    return tuple(levels)
+
+
 def t_test_power(distance: float, deviation: float, n: int, alpha: float = 1 - CONFIDENCE) -> float:
     """Power of the two-sided t test to see, on its own side, a true mean that lies `distance` from the null.
 
     From the noncentral t distribution with noncentrality √n · distance / deviation.
     Source: Cohen 1988, "Statistical Power Analysis", section 2; Johnson & Welch 1940, Biometrika 31, 362-389.
     """
-    from scipy import stats
+    from scipy import special
 
     if n < 2:
         return 0.0
-    critical = float(stats.t.ppf(1 - alpha / 2, n - 1))
+    critical = float(special.stdtrit(n - 1, 1 - alpha / 2))
     noncentrality = math.sqrt(n) * abs(distance) / deviation
-    # Beyond 37 the noncentral t is a point mass far above any critical value here; scipy returns NaN for
-    # some of them.
-    return 1.0 if noncentrality > 37 + critical else float(stats.nct.sf(critical, n - 1, noncentrality))
+    # There the noncentral t lies so far above its critical value that its tail is 1 to rounding, and
+    # scipy's is NaN.
+    if noncentrality > 37 + critical:
+        return 1.0
+    return 1 - float(special.nctdtr(n - 1, noncentrality, critical))
 
 
 def replicates_needed(
@@ -147,3 +163,18 @@ def replicates_needed(
         else:
             low = middle + 1
     return low
+
+
+def detectable_distance(
+    deviation: float, n: int, alpha: float = 1 - CONFIDENCE, power: float = 0.8
+) -> float | None:
+    """How far from the null a true mean must lie for n replicates to show it with the wanted power."""
+    if n < 2 or deviation <= 0:
+        return None
+    low, high = 0.0, deviation
+    while t_test_power(high, deviation, n, alpha) < power:
+        high *= 2
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if t_test_power(middle, deviation, n, alpha) >= power else (middle, high)
+    return high

@@ -35,6 +35,24 @@ class Metric:
         """The units in which a claim about this metric may be written."""
         return ("points", "percent", "fraction") if self.unit == "fraction" else (self.unit,)
 
+    def value(self, value: float, decimals: int = 2) -> str:
+        """A value for a person: "87.20 %", "3.36 MiB", "10 985 472"."""
+        if self.unit == "fraction":
+            return f"{100 * value:.{decimals}f} %"
+        return _plain(value, self.unit, "")
+
+    def difference(self, value: float, decimals: int = 2) -> str:
+        """A difference for a person, with its sign: "-2.20 points", "+0.64 MiB"."""
+        if self.unit == "fraction":
+            return f"{100 * value:+.{decimals}f} points"
+        return _plain(value, self.unit, "+")
+
+
+def _plain(value: float, unit: str, sign: str) -> str:
+    if unit == "count":
+        return f"{value:{sign},.0f}".replace(",", " ") if float(value).is_integer() else f"{value:{sign}.4g}"
+    return f"{value:{sign}.2f} {'s' if unit == 'seconds' else unit}"
+
 
 METRICS: dict[str, Metric] = {
     metric.name: metric

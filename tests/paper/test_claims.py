@@ -75,8 +75,8 @@ def test_an_expectation_is_an_interval_in_fractions(expect, region):
         (
             effect(expect={"direction": "decrease", "at_least": 1}),
             (
-                "nothing can meet this expectation: limits apply to the signed difference treatment - control, "
-                "so 'falls by at least 1' is written at_most: -1"
+                "nothing can meet this expectation: limits apply to the signed difference "
+                "treatment - control, so 'falls by at least 1' is written at_most: -1"
             ),
         ),
         (
