@@ -13,7 +13,7 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
-from bnnlab.sweep.plan import Plan, PlannedRun
+from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
 
 PLANS = ".plans"
 REPLACED = ".replaced"
@@ -30,11 +30,17 @@ class SavedPlan:
     profile: str
     axes: dict[str, tuple[str, ...]]
     runs: tuple[PlannedRun, ...]
+    starts: tuple[PlannedRun, ...]
     settings: tuple[str, ...]
     spec_text: str
     spec_path: str
     first_swept: float
     """Seconds since 1970 when this plan was swept for the first time; its claims were fixed then."""
+
+    @property
+    def all_runs(self) -> tuple[PlannedRun, ...]:
+        """Everything that was to be trained, what others start from first."""
+        return self.starts + self.runs
 
 
 class Ledger:
@@ -146,6 +152,7 @@ def _read_plan(path: Path) -> SavedPlan | None:
             profile=found["profile"],
             axes={name: tuple(levels) for name, levels in found["axes"].items()},
             runs=runs,
+            starts=starting_runs(runs),
             settings=tuple(found["settings"]),
             spec_text=(path.parent / "spec.yaml").read_text(encoding="utf-8"),
             spec_path=found["spec"],

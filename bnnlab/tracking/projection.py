@@ -113,7 +113,7 @@ class Projection:
     def _tags(self, run: PlannedRun, provenance: Mapping[str, Any]) -> dict[str, str]:
         tags = {
             "mlflow.parentRunId": self.parent_id,
-            "bnnlab.kind": "run",
+            "bnnlab.kind": "run" if run.axes or run in self.plan.runs else "start",
             "bnnlab.run_key": run.run_key,
             "bnnlab.cell": run.cell,
             "bnnlab.seed": str(run.seed),
