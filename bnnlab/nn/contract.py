@@ -317,6 +317,7 @@ def vmap_is_a_loop(implementation: Implementation) -> None:
 
 def compiled_is_eager(implementation: Implementation) -> None:
     """`torch.compile` by its default backend: outputs, and the gradient of the input."""
+    torch.compiler.reset()
     layer = _layer(implementation)
     x = _input().requires_grad_()
     eager, compiled = layer(x), torch.compile(layer, fullgraph=True)(x)
