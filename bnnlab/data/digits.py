@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnnlab.data.splits import LabelledImages, Splits, in_canonical_order, take_per_class
+from bnnlab.data.splits import LabelledImages, Splits, Subset, in_canonical_order, take_per_class
 
 TEST_PER_CLASS = 36
 VALIDATION_PER_CLASS = 18
@@ -17,7 +17,7 @@ WHITE = 16
 """The largest pixel value: each pixel counts the set bits of a 4x4 block of the scan."""
 
 
-def digits() -> Splits:
+def digits() -> Splits[LabelledImages]:
     """1,257 training, 180 validation and 360 test images, the last two with the same count of each class.
 
     The split follows the images' content (`in_canonical_order`), so it needs no random numbers. The writers
@@ -28,6 +28,6 @@ def digits() -> Splits:
     raw = load_digits()
     pixels = np.rint(raw.images * (255 / WHITE)).astype(np.uint8)[:, np.newaxis]
     images = in_canonical_order(LabelledImages(pixels, raw.target.astype(np.int64)))
-    test, rest = take_per_class(images, TEST_PER_CLASS)
-    validation, train = take_per_class(rest, VALIDATION_PER_CLASS)
-    return Splits(train, validation, test)
+    test, rest = take_per_class(images.labels, TEST_PER_CLASS)
+    validation, train = take_per_class(images.labels[rest], VALIDATION_PER_CLASS)
+    return Splits(Subset(images, rest[train]), Subset(images, rest[validation]), Subset(images, test))

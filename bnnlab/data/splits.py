@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from bnnlab.data.errors import DataError
+
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,60 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, chosen: npt.NDArray[np.intp]) -> LabelledImages:
-        return LabelledImages(self.pixels[chosen], self.labels[chosen])
+
+class Labelled(Protocol):
+    """A set of images, in memory or encoded."""
+
+    @property
+    def labels(self) -> Labels: ...
+
+
+Images = TypeVar("Images", bound=Labelled)
+
+
+@dataclass(frozen=True)
+class Subset(Generic[Images]):
+    """Some of the images of a set, without a copy of them."""
+
+    images: Images
+    chosen: Indices
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+
+@dataclass(frozen=True)
+class Splits(Generic[Images]):
+    """A data set's three parts. `train` and `validation` may be parts of the same images."""
+
+    train: Subset[Images]
+    validation: Subset[Images]
+    test: Subset[Images]
+
+    def as_in_the_paper(self) -> Splits[Images]:
+        """The authors' protocol: train on all images but the test images, and validate on those."""
+        if self.validation.images is not self.train.images:
+            return Splits(self.train, self.test, self.test)
+        everything = np.concatenate([self.train.chosen, self.validation.chosen])
+        return Splits(Subset(self.train.images, everything), self.test, self.test)
+
+
+@dataclass(frozen=True)
+class TrainTest:
+    """A data set as it is published: in two parts."""
+
+    train: LabelledImages
+    test: LabelledImages
+
+    def with_validation(self, per_class: int) -> Splits[LabelledImages]:
+        """`per_class` training images of each class held out for validation."""
+        validation, train = take_per_class(self.train.labels, per_class)
+        return Splits(Subset(self.train, train), Subset(self.train, validation), whole(self.test))
+
+
+def whole(images: Images) -> Subset[Images]:
+    """All images of a set."""
+    return Subset(images, np.arange(len(images.labels), dtype=np.int64))
 
 
 def in_canonical_order(images: LabelledImages) -> LabelledImages:
@@ -39,37 +96,34 @@ def in_canonical_order(images: LabelledImages) -> LabelledImages:
         hashlib.sha256(label.tobytes() + image.tobytes()).digest()
         for label, image in zip(images.labels.astype("<i8"), images.pixels, strict=True)
     ]
-    return images[np.array(sorted(range(len(images)), key=digests.__getitem__), dtype=np.intp)]
+    order = np.array(sorted(range(len(images)), key=digests.__getitem__), dtype=np.int64)
+    return LabelledImages(images.pixels[order], images.labels[order])
 
 
-def take_per_class(images: LabelledImages, count: int) -> tuple[LabelledImages, LabelledImages]:
-    """The first `count` images of each class, and the others. Both keep their order.
+def take_per_class(labels: Labels, count: int | Indices) -> tuple[Indices, Indices]:
+    """Where the first `count` images of each class are, and where the others are, both ascending.
 
-    Raises: ValueError where a class would be left with none.
+    `count` is one number, or one for each class.
+    Raises: DataError where a class would be left with none.
     """
-    taken = np.zeros(len(images), dtype=bool)
-    for label in np.unique(images.labels):
-        members = np.flatnonzero(images.labels == label)
-        if count >= len(members):
-            raise ValueError(
-                f"class {label} has {len(members)} images:"
-                f" {count} of each class cannot be held out of training"
-            )
-        taken[members[:count]] = True
-    return images[np.flatnonzero(taken)], images[np.flatnonzero(~taken)]
+    sizes = np.bincount(labels)
+    counts = np.broadcast_to(count, sizes.shape)
+    for label in np.flatnonzero((sizes > 0) & (sizes <= counts)):
+        raise DataError(
+            f"class {label} has {sizes[label]} images: {counts[label]} of them cannot be held out of training"
+        )
+    place_in_class = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    taken = np.zeros(len(labels), dtype=bool)
+    taken[np.argsort(labels, kind="stable")] = place_in_class < np.repeat(counts, sizes)
+    return np.flatnonzero(taken), np.flatnonzero(~taken)
 
 
-@dataclass(frozen=True)
-class Splits:
-    """A data set's three parts."""
+def take_by_name(labels: Labels, names: Sequence[str], count: int | Indices) -> tuple[Indices, Indices]:
+    """As `take_per_class`, first in the order of the digests of the images' names.
 
-    train: LabelledImages
-    validation: LabelledImages
-    test: LabelledImages
-
-
-def concatenate(first: LabelledImages, second: LabelledImages) -> LabelledImages:
-    """All images of both."""
-    return LabelledImages(
-        np.concatenate([first.pixels, second.pixels]), np.concatenate([first.labels, second.labels])
-    )
+    A copy of a data set in another format has the same names, so it holds out the same images.
+    """
+    digests = [hashlib.sha256(name.encode()).digest() for name in names]
+    order = np.array(sorted(range(len(names)), key=digests.__getitem__), dtype=np.int64)
+    taken, others = take_per_class(labels[order], count)
+    return np.sort(order[taken]), np.sort(order[others])

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bnnlab.data.config import DataConfig
-from bnnlab.models.config import ModelConfig
+from bnnlab.data.config import DataConfig, image_shape
+from bnnlab.models.config import ModelConfig, resolve
 from bnnlab.values import Frozen
 
 NUMERICS_VERSION = 1
@@ -106,6 +106,12 @@ class RunConfig(Frozen):
     validates on the test set every epoch and reports its best epoch."""
     seed: int = Field(ge=0, lt=2**32)
 
+    @model_validator(mode="after")
+    def _fully_resolved(self) -> RunConfig:
+        # Past this point no "auto" is left: what a choice depends on must not hide from the run key.
+        object.__setattr__(self, "model", resolve(self.model, image_shape(self.data)))
+        return self
+
     @cached_property
     def run_key(self) -> str:
         """Sixteen hexadecimal digits that name this run; the numerics version is part of them."""
@@ -118,7 +124,9 @@ class RunConfig(Frozen):
 
     def with_seed(self, seed: int) -> RunConfig:
         """The same cell under another seed."""
-        return RunConfig.model_validate({**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed})
+        return RunConfig.model_validate(
+            {**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed}
+        )
 
 
 def _digest(value: dict[str, Any]) -> str:

@@ -22,7 +22,6 @@ import fcntl
 import json
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -250,10 +249,9 @@ def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
 
 def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
     """Put `content` at `path` in one step; `durable` also survives the loss of power."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with temporary.open("wb") as file:
             file.write(content)
             if durable:
                 file.flush()

@@ -9,6 +9,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+from bnnlab import __version__
+
 ROOMS = ("nn", "models", "data", "experiment")
 """The rooms whose code a result depends on."""
 
@@ -27,7 +29,7 @@ def environment() -> dict[str, str]:
     """Versions and machine, for a run's provenance."""
     return {
         "code": code_fingerprint(),
-        "bnnlab": version("bnnlab"),
+        "bnnlab": __version__,
         "torch": version("torch"),
         "pytorch_lightning": version("pytorch-lightning"),
         "python": platform.python_version(),

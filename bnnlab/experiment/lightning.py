@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bnnlab.data.loading import Dataset
+from bnnlab.data.dataset import Dataset
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
-from bnnlab.nn.telemetry import flip_ratio, snapshot_signs
+from bnnlab.experiment.telemetry import flip_ratio, snapshot_signs
 
 Batch = tuple[Tensor, Tensor]
 
@@ -80,7 +80,9 @@ class Training(pl.LightningModule):
         loss = self._measure("train", batch)
         # On a CPU the check is free; on a GPU it would wait for the device, and the end of the epoch is soon enough.
         if loss.device.type == "cpu" and not loss.isfinite():
-            raise Diverged(f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, step {batch_index + 1}")
+            raise Diverged(
+                f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, step {batch_index + 1}"
+            )
         return loss
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:

@@ -32,9 +32,7 @@ def build_optimizer(config: OptimizerConfig, parameters: Iterable[nn.Parameter])
             )  # fmt: skip
 
 
-def learning_rate_factor(
-    config: ScheduleConfig, *, epochs: int, steps_per_epoch: int
-) -> Callable[[int], float]:
+def learning_rate_factor(config: ScheduleConfig, *, epochs: int, steps_per_epoch: int) -> Callable[[int], float]:
     """What the learning rate is multiplied with, as a function of the zero-based step.
 
     Warm-up rises linearly and reaches 1 at its last step. A step schedule drops at the start of each zero-based

@@ -6,6 +6,7 @@ import errno
 import hashlib
 import logging
 import os
+import sys
 import time
 import traceback
 import warnings
@@ -17,14 +18,14 @@ import torch
 from torch import nn
 
 from bnnlab.data.config import image_shape, num_classes
-from bnnlab.data.errors import DataError
-from bnnlab.data.loading import Dataset, load
+from bnnlab.data.dataset import Dataset
+from bnnlab.data.loading import load
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import Failure, RunDirectory
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.fingerprint import environment
 from bnnlab.experiment.lightning import Batches, Diverged, Recorder, Training, save_tensors
-from bnnlab.models.build import build
+from bnnlab.models.config import build
 from bnnlab.nn.counts import count
 
 
@@ -38,9 +39,9 @@ def train(path: Path, execution: Execution) -> None:
     with directory.locked():
         if directory.result() is not None:
             return
-        directory.failure_file.unlink(missing_ok=True)
-        directory.add_attempt({"started": time.time(), "pid": os.getpid(), **environment()})
         try:
+            directory.failure_file.unlink(missing_ok=True)
+            directory.add_attempt({"started": time.time(), "pid": os.getpid(), **environment()})
             _train(directory, directory.config(), execution)
         except Exception as error:
             traceback.print_exc()
@@ -94,7 +95,12 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> 
 
 
 def _final_metrics(
-    config: RunConfig, trainer: pl.Trainer, module: Training, dataset: Dataset, recorder: Recorder, directory: RunDirectory
+    config: RunConfig,
+    trainer: pl.Trainer,
+    module: Training,
+    dataset: Dataset,
+    recorder: Recorder,
+    directory: RunDirectory,
 ) -> dict[str, float]:
     """Test accuracies: of the last epoch, and of the best one.
 
@@ -133,9 +139,7 @@ def _model_metrics(network: nn.Module, config: RunConfig) -> dict[str, float]:
     }
 
 
-def _trainer(
-    config: RunConfig, accelerator: str, device: str, recorder: Recorder, folder: Path
-) -> pl.Trainer:
+def _trainer(config: RunConfig, accelerator: str, device: str, recorder: Recorder, folder: Path) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     index = int(device.partition(":")[2] or 0)
     return pl.Trainer(
@@ -169,7 +173,7 @@ def _readable_checkpoint(directory: RunDirectory) -> Path | None:
     try:
         torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:
-        print(f"{path.name} cannot be read ({error}); training starts again from the first epoch")
+        sys.stderr.write(f"{path.name} cannot be read ({error}); training starts again from the first epoch\n")
         path.replace(path.with_name("unreadable.ckpt"))
         return None
     return path
@@ -181,8 +185,6 @@ def explain_failure(error: Exception, directory: RunDirectory) -> Failure:
     match error:
         case Diverged():
             kind = "diverged"
-        case DataError():
-            kind = "data"
         case MemoryError() | torch.OutOfMemoryError():
             kind, text = "out_of_memory", f"out of memory: {text}"
         case OSError(errno=errno.ENOSPC):

@@ -27,12 +27,25 @@ class Method:
 ESTIMATORS = {
     "ste": Method("bnnlab.nn.estimators.ste", reads=("window",)),
     "approx_sign": Method("bnnlab.nn.estimators.approx_sign", reads=("window",)),
+    "polynomial": Method("bnnlab.nn.estimators.polynomial"),
+    "swish_sign": Method("bnnlab.nn.estimators.swish_sign"),
+    "error_decay": Method("bnnlab.nn.estimators.error_decay", reads=("progress",)),
 }
-"""Backward rules for sign. Ingredient: `window`, the |x| up to which a gradient passes (None: everywhere)."""
+"""Backward rules for sign; forward they are all the same. Ingredients: `window`, the |x| up to which a
+gradient passes (None: everywhere); `progress`, the share of the training that is done."""
+
+WEIGHT_ESTIMATORS = {
+    **ESTIMATORS,
+    "magnitude_aware": Method("bnnlab.nn.estimators.magnitude_aware", reads=("window",)),
+}
+"""What may binarize weights: every estimator, and a rule that only makes sense for filters."""
 
 SCALINGS = {
     "none": Method("bnnlab.nn.scaling.none"),
+    "xnor_weight": Method("bnnlab.nn.scaling.xnor_weight", reads=("weight",)),
     "xnor": Method("bnnlab.nn.scaling.xnor", reads=("x", "weight", "box")),
+    "bireal": Method("bnnlab.nn.scaling.bireal", reads=("weight",)),
+    "learned": Method("bnnlab.nn.scaling.learned", reads=("scale",)),
 }
 """What multiplies the output of a binary layer. Ingredients: `x` the real-valued input, `weight` the latent
-weights, `box` the layer's mean over a receptive field."""
+weights, `box` the layer's mean over a receptive field, `scale` a parameter for each output channel."""

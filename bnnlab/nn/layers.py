@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bnnlab.nn.binarization import Binarization
-from bnnlab.nn.catalogue import ESTIMATORS, SCALINGS
+from bnnlab.nn.catalogue import SCALINGS, WEIGHT_ESTIMATORS
 
 
 class Sign(nn.Module):
@@ -17,14 +17,17 @@ class Sign(nn.Module):
 
     def __init__(self, estimator: str, *, window: float | None) -> None:
         super().__init__()
-        method = ESTIMATORS[estimator]
+        method = WEIGHT_ESTIMATORS[estimator]
         self.estimator = estimator
         self.window = window
         self.function = method.load(estimator)
-        self.options: dict[str, Any] = {"window": window} if "window" in method.reads else {}
+        self.reads = method.reads
+        if "progress" in method.reads:
+            # A buffer, so that a run that goes on from a checkpoint goes on with its schedule.
+            self.register_buffer("progress", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.function(x, **self.options)
+        result: Tensor = self.function(x, **{name: getattr(self, name) for name in self.reads})
         return result
 
     def extra_repr(self) -> str:
@@ -43,6 +46,8 @@ class BinaryLayer(nn.Module):
         method = SCALINGS[binarization.scaling]
         self.scaling = method.load(binarization.scaling)
         self.scaling_reads = method.reads
+        if "scale" in method.reads:
+            self.scale = nn.Parameter(torch.ones(weight_shape[0], *[1] * (len(weight_shape) - 2)))
         self.popcount = binarization.scaling == "none" and binarization.output == "popcount"
         nn.init.kaiming_normal_(
             self.weight, nonlinearity="relu"
@@ -57,12 +62,12 @@ class BinaryLayer(nn.Module):
         """Mean of a non-negative input over each receptive field, as the scaling rules use it."""
         raise NotImplementedError
 
-    def scale(self, y: Tensor, x: Tensor) -> Tensor:
-        """The signed sum y, scaled by the layer's rule."""
-        if not self.scaling_reads:
-            return y
-        ingredients: dict[str, Any] = {"x": x, "weight": self.weight, "box": self.box}
-        result: Tensor = self.scaling(y, **{name: ingredients[name] for name in self.scaling_reads})
+    def scaled(self, y: Tensor, x: Tensor) -> Tensor:
+        """The signed sum y of the input x, scaled by the layer's rule."""
+        ingredients: dict[str, Any] = {
+            name: x if name == "x" else getattr(self, name) for name in self.scaling_reads
+        }
+        result: Tensor = self.scaling(y, **ingredients)
         return result
 
 
@@ -80,11 +85,11 @@ class BinaryConv2d(BinaryLayer):
         in_channels: int,
         out_channels: int,
         kernel_size: int,
-        *,
         stride: int = 1,
         padding: int = 0,
         dilation: int = 1,
         groups: int = 1,
+        *,
         binarization: Binarization,
     ) -> None:
         if in_channels % groups or out_channels % groups:
@@ -111,7 +116,7 @@ class BinaryConv2d(BinaryLayer):
             padding_value=self.binarization.padding_value,
             popcount=self.popcount,
         )
-        return self.scale(y, x)
+        return self.scaled(y, x)
 
     def box(self, magnitude: Tensor) -> Tensor:
         """Mean of |x| over channels (of each group) and kernel window, zero outside the image.
@@ -148,7 +153,7 @@ class BinaryLinear(BinaryLayer):
 
     def forward(self, x: Tensor) -> Tensor:
         y = F.linear(self.sign_input(x), self.sign_weight(self.weight))
-        return self.scale(y * 0.5 + self.terms / 2 if self.popcount else y, x)
+        return self.scaled(y * 0.5 + self.terms / 2 if self.popcount else y, x)
 
     def box(self, magnitude: Tensor) -> Tensor:
         """Mean of |x| over the features. Shape: (..., in_features) -> (..., 1)."""

@@ -127,10 +127,12 @@ def _names_of(annotation: Any) -> tuple[str, ...]:
 
 
 def _branch(annotation: Any, tag: Any) -> Any:
-    named = [m for m in _models(annotation) if "name" in m.model_fields]
-    return next((m for m in named if tag in _literals(m.model_fields["name"].annotation)), None) or next(
-        (m for m in _models(annotation) if m.__name__ == tag), None
-    )
+    """The member of a union that a tag stands for: by its `name`, its `kind` or the name of its class."""
+    for model in _models(annotation):
+        tags = [model.model_fields[key].annotation for key in ("name", "kind") if key in model.model_fields]
+        if tag == model.__name__ or any(tag in _literals(annotation) for annotation in tags):
+            return model
+    return None
 
 
 def _inner(annotation: Any, step: Any) -> Any:

@@ -47,7 +47,7 @@ class PlannedRun:
 
     @property
     def label(self) -> str:
-        """"scaling=xnor,estimator=ste,seed=2", for people."""
+        """ "scaling=xnor,estimator=ste,seed=2", for people."""
         return ",".join([*(f"{axis}={level}" for axis, level in self.axes.items()), f"seed={self.seed}"])
 
 
@@ -244,5 +244,3 @@ class _Sections:
 
 def _annotated(section: str) -> Any:
     return RunConfig.model_fields[section].rebuild_annotation()
-
-

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnnlab.sweep.document import Mark, Node, assign, load_document, merge, parse_value
-from bnnlab.sweep.mistakes import Mistake, Source, SpecError, nearest
+from bnnlab.paper.observation import level_label
+from bnnlab.sweep.document import Node, assign, load_document, merge, parse_value
+from bnnlab.sweep.mistakes import Mark, Mistake, Source, SpecError, nearest
 
 STUDY_KEYS = (
     "name", "question", "compare_with", "dashboard", "notes",
@@ -172,19 +173,17 @@ class _Reader:
             self.mistakes.append(Mistake(source, mark, "", text, names, nearest(wanted, names)))
             wanted = None
         chosen = wanted or next(iter(names), "default")
-        delta = node.get(chosen) if node else None
-        return names, chosen, delta if delta is not None and delta.is_mapping else None
+        found = node.get(chosen) if node else None
+        return names, chosen, found if found is not None and found.is_mapping else None
 
     def _with_profile(self, document: Node, delta: Node) -> Node:
         """Base, axes and claims merge by name; seeds, exclusions and plain values are replaced."""
         own, theirs = document.get("axes"), delta.get("axes")
         if own is not None and theirs is not None and own.is_mapping and theirs.is_mapping:
-            for name, axis in theirs.items():  # a profile's levels replace those of the axis that they name
-                if name in own.value:
-                    own = Node({**own.value, name: axis}, own.source, own.mark, own.key_mark)
-            merged_axes = merge(own, Node({k: v for k, v in theirs.items() if k not in own.value}, *_place(theirs)))
-            delta = Node({**delta.value, "axes": merged_axes}, *_place(delta))
-            document = Node({k: v for k, v in document.items() if k != "axes"}, *_place(document))
+            # A profile's levels replace those of the axis that they name: half an axis would be nobody's intention.
+            axes = Node({**own.value, **theirs.value}, *_place(theirs))
+            document = Node({key: child for key, child in document.items() if key != "axes"}, *_place(document))
+            delta = Node({**delta.value, "axes": axes}, *_place(delta))
         return merge(document, delta)
 
     def _base(self, merged: Node) -> Node:
@@ -386,16 +385,12 @@ def label_of(value: Any) -> str:
     >>> [label_of(v) for v in ("ste", True, 1.30, [6, 6, 6, 5], {"name": "sgd"})]
     ['ste', 'true', '1.3', '6-6-6-5', 'sgd']
     """
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "null"
     if isinstance(value, list):
         return "-".join(label_of(v) for v in value) or "[]"
     if isinstance(value, dict):
         rest = [f"{k}={label_of(v)}" for k, v in value.items() if k != "name"]
         return ",".join(([str(value["name"])] if "name" in value else []) + rest) or "{}"
-    return repr(value) if isinstance(value, float) else str(value)
+    return level_label(value)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -19,19 +19,22 @@ CHECKSUMS = {
 }
 
 
+def content(part):
+    """Pixels and labels of a part."""
+    return part.images.pixels[part.chosen], part.images.labels[part.chosen]
+
+
 @pytest.mark.parametrize("part", CHECKSUMS)
 def test_the_split_is_the_one_that_was_published(part):
-    images = getattr(digits(), part)
-    assert hashlib.sha256(images.labels.tobytes() + images.pixels.tobytes()).hexdigest() == CHECKSUMS[part]
+    pixels, labels = content(getattr(digits(), part))
+    assert hashlib.sha256(labels.tobytes() + pixels.tobytes()).hexdigest() == CHECKSUMS[part]
 
 
 def test_every_image_of_scikit_learn_is_in_exactly_one_part():
     from sklearn.datasets import load_digits
 
     parts = [digits().train, digits().validation, digits().test]
-    ours = sorted(
-        (int(y), x.tobytes()) for part in parts for x, y in zip(part.pixels, part.labels, strict=True)
-    )
+    ours = sorted((int(y), x.tobytes()) for part in parts for x, y in zip(*content(part), strict=True))
     raw = load_digits()
     scaled = np.rint(raw.images * 255 / 16).astype(np.uint8)
     assert ours == sorted((int(y), x.tobytes()) for x, y in zip(scaled, raw.target, strict=True))
@@ -39,13 +42,13 @@ def test_every_image_of_scikit_learn_is_in_exactly_one_part():
 
 def test_validation_and_test_have_the_same_count_of_each_class():
     splits = digits()
-    assert np.bincount(splits.validation.labels).tolist() == [18] * 10
-    assert np.bincount(splits.test.labels).tolist() == [36] * 10
+    assert np.bincount(content(splits.validation)[1]).tolist() == [18] * 10
+    assert np.bincount(content(splits.test)[1]).tolist() == [36] * 10
     assert len(splits.train) == 1257
 
 
 def test_the_standard_normalization_is_that_of_the_training_images():
-    unit = digits().train.pixels / 255
+    unit = content(digits().train)[0] / 255
     (mean,), (std,) = STATISTICS["digits"]
     assert unit.mean() == pytest.approx(mean, abs=5e-5)
     assert unit.std() == pytest.approx(std, abs=5e-5)

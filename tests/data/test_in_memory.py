@@ -112,7 +112,8 @@ def test_holdout_keeps_validation_and_test_apart_from_training():
         (dataset.val_batches(), digits().validation),
         (dataset.test_batches(), digits().test),
     ):
-        expected = as_multiset(torch.from_numpy(part.pixels).float(), torch.from_numpy(part.labels))
+        pixels, truth = part.images.pixels[part.chosen], part.images.labels[part.chosen]
+        expected = as_multiset(torch.from_numpy(pixels).float(), torch.from_numpy(truth))
         assert as_multiset(*everything(batches)) == expected
 
 
@@ -126,7 +127,7 @@ def test_paper_trains_on_all_but_the_test_set_and_validates_on_it():
 @pytest.mark.parametrize("normalization", ["none", "unit", "standard"])
 def test_normalization_is_as_named(normalization):
     dataset = loaded(Digits(name="digits", normalization=normalization))
-    pixels = torch.from_numpy(digits().test.pixels).double()
+    pixels = torch.from_numpy(digits().test.images.pixels[digits().test.chosen]).double()
     expected = {
         "none": pixels,
         "unit": pixels / 255,

@@ -6,14 +6,25 @@ Free of torch: the variants' signatures are the options of a configuration. `net
 # No `from __future__ import annotations` here: the catalogue reads these annotations.
 from typing import TYPE_CHECKING, Literal
 
-from bnnlab.models.options import Downsampling, Image, Stem, Width, concrete_stem
-from bnnlab.nn.binarization import Binarization
+from bnnlab.models.options import (
+    Downsampling,
+    Image,
+    Precision,
+    Stem,
+    Width,
+    concrete_stem,
+    when_binary,
+)
+from bnnlab.nn.binarization import AUTHORS, Binarization
 
 if TYPE_CHECKING:
-    from bnnlab.models.resnet_e.network import ResNetE
+    from torch import nn
 
 Variant = Literal["e1", "e2"]
 """Order of layers in a block: e1 sign, convolution, BatchNorm; e2 BatchNorm, sign, convolution."""
+
+Slices = Literal[1, 2, 4, 8]
+"""In how many blocks a block is split, each of which reads all channels and adds to its share of them."""
 
 
 def resnet_e18(
@@ -24,12 +35,14 @@ def resnet_e18(
     stem: Stem = "auto",
     downsampling: Downsampling = "fp",
     width: Width = 64,
-    binarization: Binarization = Binarization(),  # noqa: B008 - a frozen value
-) -> "ResNetE":
+    slices: Slices = 1,
+    precision: Precision = "binary",
+    binarization: Binarization = AUTHORS,
+) -> "nn.Module":
     """BinaryResNetE18: 16 binary 3x3 convolutions; e1 for ImageNet has 11,689,646 parameters in 4.00 MiB."""
-    from bnnlab.models.resnet_e.network import ResNetE
+    from bnnlab.models.resnet_e.network import resnet_e
 
-    return ResNetE(
+    return resnet_e(
         convolutions=(4, 4, 4, 4),
         channels=(width, 2 * width, 4 * width, 8 * width),
         image=image,
@@ -37,7 +50,8 @@ def resnet_e18(
         variant=variant,
         stem=concrete_stem(stem, image),
         downsampling=downsampling,
-        binarization=binarization,
+        slices=slices,
+        binarization=when_binary(precision, binarization),
     )
 
 
@@ -49,12 +63,14 @@ def resnet_e34(
     stem: Stem = "auto",
     downsampling: Downsampling = "fp",
     width: Width = 64,
-    binarization: Binarization = Binarization(),  # noqa: B008 - a frozen value
-) -> "ResNetE":
+    slices: Slices = 1,
+    precision: Precision = "binary",
+    binarization: Binarization = AUTHORS,
+) -> "nn.Module":
     """BinaryResNetE34: 32 binary 3x3 convolutions; e1 for ImageNet has 21,797,806 parameters in 5.23 MiB."""
-    from bnnlab.models.resnet_e.network import ResNetE
+    from bnnlab.models.resnet_e.network import resnet_e
 
-    return ResNetE(
+    return resnet_e(
         convolutions=(6, 8, 12, 6),
         channels=(width, 2 * width, 4 * width, 8 * width),
         image=image,
@@ -62,5 +78,6 @@ def resnet_e34(
         variant=variant,
         stem=concrete_stem(stem, image),
         downsampling=downsampling,
-        binarization=binarization,
+        slices=slices,
+        binarization=when_binary(precision, binarization),
     )
