@@ -156,8 +156,7 @@ def _differences(
 
 @cache
 def _expected(table: str, index: int) -> Mapping[str, Any]:
-    """All that a row says of a configuration: what it states, and the network's defaults where it is
-    silent."""
+    """What a row says of a configuration: what it states, and where it is silent the network's defaults."""
     stated = TABLES[table].rows[index].config
     name = stated.get("model.name")
     if name not in OPTIONS:
@@ -182,6 +181,8 @@ def _agrees(expected: Any, actual: Any) -> bool:
 
 
 def _show(value: Any) -> str:
+    if isinstance(value, OneOf):
+        return " or ".join(map(_show, value.values))
     if isinstance(value, list):
         return ", ".join(map(_show, value))
     return "unset" if value is None else str(value)

@@ -33,9 +33,6 @@ class OneOf:
 
     values: tuple[Any, ...]
 
-    def __str__(self) -> str:
-        return " or ".join(str(value) for value in self.values)
-
 
 @dataclass(frozen=True)
 class Row:
