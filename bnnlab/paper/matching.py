@@ -49,9 +49,7 @@ def match(config: RunConfig, table: str | None = None) -> Match | None:
     Args:
         table: the id of the one table to look in. None: of all tables, the row with the fewest differences.
     """
-    return _best(
-        flatten(config.model_dump(mode="json")), (TABLES[table],) if table else tuple(TABLES.values())
-    )
+    return _best(flatten(config.model_dump(mode="json")), (TABLES[table],) if table else tuple(TABLES.values()))
 
 
 def paper_metrics(config: RunConfig, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -63,9 +61,7 @@ def paper_metrics(config: RunConfig, metrics: Mapping[str, float]) -> dict[str, 
     return {"paper/top1": found.row.top1, "paper/delta": best - found.row.top1}
 
 
-def published_for_model(
-    name: str, options: Mapping[str, Any] | ModelOptions | None = None
-) -> list[dict[str, Any]]:
+def published_for_model(name: str, options: Mapping[str, Any] | ModelOptions | None = None) -> list[dict[str, Any]]:
     """What was published about a network, in the order of the tables: accuracies as fractions.
 
     Args:
@@ -73,9 +69,7 @@ def published_for_model(
     """
     if isinstance(options, ModelOptions):
         options = options.model_dump(mode="json")
-    ours = flatten(
-        {"model": OPTIONS[name].model_validate({**(options or {}), "name": name}).model_dump(mode="json")}
-    )
+    ours = flatten({"model": OPTIONS[name].model_validate({**(options or {}), "name": name}).model_dump(mode="json")})
     stem = ours.pop("model.stem", "auto")
     found = []
     for table in TABLES.values():
@@ -136,12 +130,8 @@ def _best(run: Mapping[str, Any], tables: Sequence[Table]) -> Match | None:
     return min(matches, key=lambda found: len(found.reasons), default=None)
 
 
-def _differences(
-    run: Mapping[str, Any], expected: Mapping[str, Any], schedule_known: bool
-) -> tuple[str, ...]:
-    other_kind = {
-        group for group in _KINDS if not _agrees(expected.get(f"{group}.name"), run.get(f"{group}.name"))
-    }
+def _differences(run: Mapping[str, Any], expected: Mapping[str, Any], schedule_known: bool) -> tuple[str, ...]:
+    other_kind = {group for group in _KINDS if not _agrees(expected.get(f"{group}.name"), run.get(f"{group}.name"))}
     reasons = []
     for path, value in expected.items():
         group, _, last = path.rpartition(".")

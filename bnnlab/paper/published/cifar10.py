@@ -32,9 +32,7 @@ def settings(variant: str, scaling: str, downsampling: Downsampling, gradient: G
     }
 
 
-def _paper(
-    scaling: str, downsampling: Downsampling, gradient: Gradient, top1: float, top5: float, run: str
-) -> Row:
+def _paper(scaling: str, downsampling: Downsampling, gradient: Gradient, top1: float, top5: float, run: str) -> Row:
     return Row(
         label=f"ResNetE18, scaling {scaling}, {downsampling} downsampling, {gradient}",
         config={**settings("e2", scaling, downsampling, gradient), "model.stem": "thumbnail", **CIFAR10_2018},
