@@ -73,9 +73,7 @@ def measure(claim: Claim, observations: Sequence[Observation]) -> Measured:
             steps = tuple(
                 (
                     f"{cell_label(earlier)} -> {cell_label(later)}",
-                    estimate(
-                        contrast_cells(observations, later, earlier, claim.metric, claim.within), claim.metric
-                    ),
+                    estimate(contrast_cells(observations, later, earlier, claim.metric, claim.within), claim.metric),
                 )
                 for earlier, later in zip(claim.order, claim.order[1:], strict=False)
             )
@@ -83,9 +81,7 @@ def measure(claim: Claim, observations: Sequence[Observation]) -> Measured:
         case BoundClaim():
             return Measured(estimate(mean_of_cell(observations, claim.cell, claim.metric), claim.metric))
         case CellsClaim():
-            contrast = contrast_cells(
-                observations, claim.treatment, claim.control, claim.metric, claim.within
-            )
+            contrast = contrast_cells(observations, claim.treatment, claim.control, claim.metric, claim.within)
             return Measured(estimate(contrast, claim.metric))
         case EffectClaim():
             return Measured(estimate(_contrast_of_axis(claim, observations), claim.metric))
