@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
+from bnnlab.paper.wiki import ReferenceRun
 from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
 
 PLANS = ".plans"
 REPLACED = ".replaced"
+REFERENCES = ".references"
 PROJECTED = "projected.json"
 
 
@@ -78,6 +80,25 @@ class Ledger:
         target = shelf / f"{run_key}-{time.time_ns()}"
         source.rename(target)
         return target
+
+    def save_references(self, runs: Sequence[ReferenceRun]) -> None:
+        """Remember runs that others trained and logged; they are shown beside ours and never taken for ours."""
+        folder = self.root / REFERENCES
+        folder.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            record = run.record
+            config = record.config.model_dump(mode="json") if record else None
+            fields = {
+                "id": run.id,
+                "name": run.name,
+                "source": run.folder,
+                "options": dict(run.options),
+                "config": config,
+                "epochs": [{"epoch": e.epoch, "seconds": e.seconds, "metrics": dict(e.metrics)} for e in run.epochs],
+                "metrics": dict(run.metrics),
+                "notes": list(run.notes),
+            }
+            write_json(folder / f"{run.id}.json", fields)
 
     # -- plans -----------------------------------------------------------------------------------
 
