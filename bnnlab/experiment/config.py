@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from bnnlab.data.config import DataConfig
-from bnnlab.models.config import ModelConfig
+from bnnlab.data.config import DataConfig, image_shape
+from bnnlab.models.config import ModelConfig, resolve
 from bnnlab.values import Frozen
 
 NUMERICS_VERSION = 1
@@ -51,7 +51,17 @@ class SGD(Frozen):
     weight_decay: float = Field(default=0.0, ge=0)
 
 
-OptimizerConfig = Annotated[Adam | RAdam | SGD, Field(discriminator="name")]
+class Bop(Frozen):
+    """Bop (Helwegen et al. 2019) flips the binary weights; another optimizer trains the rest."""
+
+    name: Literal["bop"]
+    lr: float = Field(default=1e-4, gt=0, le=1)
+    """The adaptivity rate γ: the weight of a new gradient in the moving average."""
+    threshold: float = Field(default=1e-8, ge=0)
+    rest: Annotated[Adam | RAdam | SGD, Field(discriminator="name")] = Adam(name="adam")
+
+
+OptimizerConfig = Annotated[Adam | RAdam | SGD | Bop, Field(discriminator="name")]
 
 
 class Constant(Frozen):
@@ -83,7 +93,15 @@ class Cosine(Frozen):
     warmup_epochs: float = Field(default=0, ge=0)
 
 
-ScheduleConfig = Annotated[Constant | Step | Cosine, Field(discriminator="name")]
+class Polynomial(Frozen):
+    """(1 - progress)^power, from the learning rate to 0, per step, after a linear warm-up from 0."""
+
+    name: Literal["polynomial"]
+    power: float = Field(default=2.0, gt=0)
+    warmup_epochs: float = Field(default=0, ge=0)
+
+
+ScheduleConfig = Annotated[Constant | Step | Cosine | Polynomial, Field(discriminator="name")]
 
 
 class TrainingConfig(Frozen):
@@ -93,6 +111,10 @@ class TrainingConfig(Frozen):
     batch_size: int = Field(ge=1)
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
+    precision: Literal[32, "bf16-mixed", "16-mixed"] = 32
+    """Arithmetic of the forward and backward pass; the latent weights are float32 in each."""
+    init_from: RunConfig | None = None
+    """A run whose final weights this one starts from. In a spec: what differs from this run's own configuration."""
 
 
 class RunConfig(Frozen):
@@ -106,6 +128,12 @@ class RunConfig(Frozen):
     validates on the test set every epoch and reports its best epoch."""
     seed: int = Field(ge=0, lt=2**32)
 
+    @model_validator(mode="after")
+    def _fully_resolved(self) -> RunConfig:
+        # Past this point no "auto" is left: what a choice depends on must not hide from the run key.
+        object.__setattr__(self, "model", resolve(self.model, image_shape(self.data)))
+        return self
+
     @cached_property
     def run_key(self) -> str:
         """Sixteen hexadecimal digits that name this run; the numerics version is part of them."""
@@ -115,6 +143,22 @@ class RunConfig(Frozen):
     def cell_key(self) -> str:
         """The run key without the seed: replicates of one cell share it."""
         return _digest(self.model_dump(mode="json", exclude={"seed"}))
+
+    def with_seed(self, seed: int) -> RunConfig:
+        """The same cell under another seed; where it starts from stays as it is."""
+        return RunConfig.model_validate(
+            {**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed}
+        )
+
+    def starting_from(self, start: RunConfig) -> RunConfig:
+        """The same run, from the final weights of another."""
+        training = self.training.model_copy(update={"init_from": start})
+        return RunConfig(
+            model=self.model, data=self.data, training=training, evaluation=self.evaluation, seed=self.seed
+        )
+
+
+TrainingConfig.model_rebuild()
 
 
 def _digest(value: dict[str, Any]) -> str:

@@ -1,0 +1,45 @@
+"""`bnnlab plan`."""
+
+from __future__ import annotations
+
+import typer
+
+from bnnlab.cli.app import Json, Profile, Seeds, Sets, SpecPath
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: bnnlab plan studies/scaling_ablation.yaml --profile cifar10")(plan)
+
+
+def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seeds = None, json: Json = False) -> None:
+    """Show the runs that a spec would start and those it has already; start none."""
+    from bnnlab.cli.output import print_json
+    from bnnlab.cli.tables import plan_table
+    from bnnlab.sweep.ledger import Ledger
+    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.project import find_project
+
+    planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    ledger = Ledger(find_project().ledger)
+    states = {run.run_key: ledger.state(run.run_key).value for run in planned.all_runs}
+    if not json:
+        plan_table(planned, states)
+        return
+    print_json(
+        {
+            "study": planned.study,
+            "profile": planned.profile,
+            "plan": planned.plan_id,
+            "runs": [
+                {
+                    "run_key": run.run_key,
+                    "cell": run.cell,
+                    "seed": run.seed,
+                    "axes": dict(run.axes),
+                    "state": states[run.run_key],
+                    "config": run.config.model_dump(mode="json"),
+                }
+                for run in planned.all_runs
+            ],
+        }
+    )

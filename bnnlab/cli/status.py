@@ -1,0 +1,51 @@
+"""`bnnlab status`."""
+
+from __future__ import annotations
+
+import typer
+
+from bnnlab.cli.app import Json, Profile, Seeds, Sets, SpecPath
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: bnnlab status studies/scaling_ablation.yaml")(status)
+
+
+def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seeds = None, json: Json = False) -> None:
+    """Show where a sweep stands, also while it runs in another terminal."""
+    from collections import Counter
+
+    from bnnlab.cli.output import print_json
+    from bnnlab.cli.tables import status_table
+    from bnnlab.sweep.ledger import Ledger
+    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.project import find_project
+
+    planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    ledger = Ledger(find_project().ledger)
+    records = [(run, ledger.record(run)) for run in planned.all_runs]
+    counts = Counter(record.state.value for _, record in records)
+    if not json:
+        status_table(planned, records, counts)
+        return
+    print_json(
+        {
+            "study": planned.study,
+            "profile": planned.profile,
+            "plan": planned.plan_id,
+            "counts": dict(counts),
+            "runs": [
+                {
+                    "run_key": run.run_key,
+                    "axes": dict(run.axes),
+                    "seed": run.seed,
+                    "state": record.state.value,
+                    "epoch": len(record.epochs),
+                    "epochs": run.config.training.epochs,
+                    "metrics": dict(record.metrics or (record.epochs[-1] if record.epochs else {})),
+                    "cause": record.cause,
+                }
+                for run, record in records
+            ],
+        }
+    )

@@ -1,0 +1,107 @@
+"""One sweep from plan to answer, as the terminal sees it."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from bnnlab.cli.output import duration, say
+from bnnlab.cli.progress import Progress
+from bnnlab.cli.results import after_sweep, print_results
+from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.fingerprint import code_fingerprint
+from bnnlab.experiment.record import RunState
+from bnnlab.sweep.engine import Engine, Outcome, Policy
+from bnnlab.sweep.ledger import Ledger
+from bnnlab.sweep.local import LocalExecutor
+from bnnlab.sweep.plan import Plan
+from bnnlab.sweep.project import Project, find_project
+from bnnlab.tracking.store import tracking_uri
+from bnnlab.tracking.sync import parent_status
+from bnnlab.tracking.tracker import Tracker
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How a sweep was asked for, apart from its plan."""
+
+    workers: int | None
+    execution: Execution
+    policy: Policy
+    rerun: bool
+
+
+def run_sweep(plan: Plan, choices: Choices) -> int:
+    """Sweep a plan and print its answer. Gives the exit code."""
+    project = find_project()
+    ledger = Ledger(project.ledger)
+    ledger.save_plan(plan)
+    states = Counter(ledger.state(run.run_key) for run in plan.all_runs)
+    finished = states[RunState.FINISHED]
+    say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
+    if choices.rerun:
+        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
+        say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
+    elif finished:
+        _report_other_code(plan, ledger)
+    if finished == len(plan.all_runs) and not choices.rerun and ledger.is_projected(plan, tracking_uri(project)):
+        print_results(plan, ledger)
+        say("nothing to train: every run of this plan is finished")
+        return 0
+    return _sweep(plan, choices, project, ledger)
+
+
+def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> int:
+    started = time.monotonic()
+    tracker = Tracker(project, ledger, plan)
+    progress = Progress(plan, workers=choices.workers)
+    engine = Engine(ledger, LocalExecutor(choices.workers), choices.execution, [progress, tracker], choices.policy)
+    tracker.start()
+    with progress:
+        outcome = engine.run(plan.all_runs)
+    tracker.close(parent_status([ledger.state(run.run_key) for run in plan.all_runs]), after_sweep)
+    if tracker.problem is None:
+        ledger.set_projected(plan, tracking_uri(project))
+    if outcome.trained or not outcome.interrupted:
+        print_results(plan, ledger)
+    return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
+
+
+def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, seconds: float) -> int:
+    trained, reused, failed = len(outcome.trained), len(outcome.reused), len(outcome.failed)
+    parts = [f"{trained} trained", f"{reused} finished before"] + ([f"{failed} failed"] if failed else [])
+    say(f"{', '.join(parts)}; {duration(seconds)}")
+    if tracker.problem is not None:
+        say(f"MLflow at {tracking_uri(project)} could not be written ({tracker.problem}).")
+        say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
+    if outcome.interrupted:
+        left = len(plan.all_runs) - trained - reused - failed
+        say(f"interrupted with {left} runs to go; the same command goes on:  {_command()}")
+        return 130
+    if failed:
+        for run in plan.all_runs:
+            if run.run_key in outcome.failed:
+                say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
+        say(f"after mending the cause, try them again:  {_command()} --retry-failed")
+        return 1
+    return 0
+
+
+def _command() -> str:
+    return " ".join(["bnnlab", *sys.argv[1:]])
+
+
+def _report_other_code(plan: Plan, ledger: Ledger) -> None:
+    """Say so where finished runs were trained by another version of the code that decides results."""
+    codes = Counter(
+        str(result["provenance"].get("code"))
+        for run in plan.all_runs
+        if (result := ledger.directory(run.run_key).result()) is not None
+    )
+    mine = code_fingerprint()
+    if others := {code: n for code, n in codes.items() if code != mine}:
+        counts = ", ".join(f"{n} by code {code}" for code, n in sorted(others.items()))
+        say(f"reused runs were trained by other code than today's {mine}: {counts}")
+        say(f"to train them again:  {_command()} --rerun")

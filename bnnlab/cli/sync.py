@@ -1,0 +1,60 @@
+"""`bnnlab sync`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bnnlab.cli.app import Profile, Seeds, Sets
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog="Example: bnnlab sync studies/scaling_ablation.yaml")(sync)
+
+
+def sync(
+    spec: Annotated[
+        Path | None,
+        typer.Argument(metavar="[SPEC]", help="A file of studies/ or sweeps/; all plans swept here if left out."),
+    ] = None,
+    profile: Profile = None,
+    set_: Sets = None,
+    seeds: Seeds = None,
+) -> None:
+    """Make MLflow match the ledger: after an outage, on a new server, for runs trained elsewhere."""
+    from bnnlab.cli.output import say
+    from bnnlab.cli.results import after_sweep
+    from bnnlab.sweep.ledger import Ledger
+    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.project import find_project
+    from bnnlab.tracking.store import tracking_uri
+    from bnnlab.tracking.sync import sync_plan
+
+    project = find_project()
+    ledger = Ledger(project.ledger)
+    plans = (
+        [read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)]
+        if spec is not None
+        else list(ledger.saved_plans())
+    )
+    if not plans:
+        say(f"nothing to bring over: no plan has been swept in {project.root}")
+        return
+    failed = False
+    for plan in plans:
+        try:
+            count = sync_plan(project, ledger, plan, after_sweep)
+            say(f"{plan.study} ({plan.profile}, plan {plan.plan_id}): {count} runs are in MLflow as in the ledger")
+        except Exception as error:
+            from bnnlab.cli.app import settings
+
+            if settings.debug:
+                raise
+            failed = True
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            say(f"{plan.study} ({plan.profile}): MLflow at {tracking_uri(project)} cannot be written: {reason}")
+    if failed:
+        say("The ledger is complete; run `bnnlab sync` again when the store can be reached.")
+        raise typer.Exit(1)

@@ -1,0 +1,84 @@
+"""Tables of plans and sweeps for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from bnnlab.experiment.record import RunRecord
+    from bnnlab.sweep.plan import Plan, PlannedRun
+
+COLOURS = {"finished": "green", "failed": "red", "running": "cyan", "interrupted": "yellow", "pruned": "magenta"}
+
+
+def plan_table(plan: Plan, states: Mapping[str, str]) -> None:
+    """A row a run: axes, seed, run key, state; then how many of each state."""
+    table = new_table(f"{plan.study}, profile {plan.profile}")
+    for name in plan.axes:
+        table.add_column(name)
+    table.add_column("seed", justify="right")
+    table.add_column("run key")
+    table.add_column("state")
+    for run in plan.all_runs:
+        state = states[run.run_key]
+        table.add_row(*_levels(plan, run), str(run.seed), run.run_key, _coloured(state))
+    console = Console()
+    console.print(table)
+    counts = _counts(Counter(states.values()))
+    console.print(f"{len(plan.all_runs)} runs: {counts}.  plan {plan.plan_id}", highlight=False)
+
+
+def status_table(plan: Plan, records: Sequence[tuple[PlannedRun, RunRecord]], counts: Mapping[str, int]) -> None:
+    """A row a run: axes, seed, state, epoch, accuracy, and why it failed."""
+    table = new_table(f"{plan.study}, profile {plan.profile}")
+    for name in plan.axes:
+        table.add_column(name)
+    table.add_column("seed", justify="right")
+    table.add_column("state")
+    table.add_column("epoch", justify="right")
+    table.add_column("val top-1 %", justify="right")
+    table.add_column("test top-1 %", justify="right")
+    table.add_column("cause", overflow="fold")
+    for run, record in records:
+        last = record.epochs[-1] if record.epochs else {}
+        table.add_row(
+            *_levels(plan, run),
+            str(run.seed),
+            _coloured(record.state.value),
+            f"{len(record.epochs)}/{run.config.training.epochs}",
+            per_cent(last.get("val/top1")),
+            per_cent((record.metrics or {}).get("test/top1")),
+            record.cause or "",
+        )
+    console = Console()
+    console.print(table)
+    console.print(f"{len(records)} runs: {_counts(counts)}.", highlight=False)
+
+
+def per_cent(fraction: float | None, digits: int = 1) -> str:
+    """An accuracy as it is shown; a dash where there is none."""
+    return "–" if fraction is None else f"{100 * fraction:.{digits}f}"
+
+
+def new_table(title: str) -> Table:
+    """An empty table in the house style."""
+    return Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _levels(plan: Plan, run: PlannedRun) -> list[str]:
+    return [run.axes.get(name, "–") for name in plan.axes]
+
+
+def _coloured(state: str) -> str:
+    colour = COLOURS.get(state)
+    return f"[{colour}]{state}[/{colour}]" if colour else state
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{counts[state]} {state}" for state in sorted(counts))

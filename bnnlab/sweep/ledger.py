@@ -1,0 +1,183 @@
+"""The ledger: one directory a run, and the plans that asked for them. It is the truth; MLflow is its projection."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
+from bnnlab.experiment.record import RunRecord, RunState
+from bnnlab.paper.observation import Observation
+from bnnlab.paper.wiki import ReferenceRun
+from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
+
+PLANS = ".plans"
+REPLACED = ".replaced"
+REFERENCES = ".references"
+PROJECTED = "projected.json"
+
+
+@dataclass(frozen=True)
+class SavedPlan:
+    """A plan as the ledger remembers it: enough to project it into MLflow again without its spec."""
+
+    plan_id: str
+    study: str
+    question: str
+    profile: str
+    axes: dict[str, tuple[str, ...]]
+    runs: tuple[PlannedRun, ...]
+    starts: tuple[PlannedRun, ...]
+    settings: tuple[str, ...]
+    spec_text: str
+    spec_path: str
+    first_swept: float
+    """Seconds since 1970 when this plan was swept for the first time; its claims were fixed then."""
+
+    @property
+    def all_runs(self) -> tuple[PlannedRun, ...]:
+        """Everything that was to be trained, what others start from first."""
+        return self.starts + self.runs
+
+
+class Ledger:
+    """Every run that this project has trained or begun."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, run_key: str) -> RunDirectory:
+        return RunDirectory(self.root / run_key)
+
+    def state(self, run_key: str) -> RunState:
+        return self.directory(run_key).state()
+
+    def record(self, run: PlannedRun) -> RunRecord:
+        return self.directory(run.run_key).record(run.config)
+
+    def run_keys(self) -> list[str]:
+        """The keys of all runs that have a directory."""
+        if not self.root.is_dir():
+            return []
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+    def observations(self, runs: tuple[PlannedRun, ...]) -> tuple[Observation, ...]:
+        """What is recorded of each planned run."""
+        return tuple(Observation(run.axes, run.seed, self.record(run)) for run in runs)
+
+    def put_aside(self, run_key: str) -> Path | None:
+        """Make room to train a run again; what was there is kept under `runs/.replaced/`."""
+        source = self.root / run_key
+        if not source.exists():
+            return None
+        shelf = self.root / REPLACED
+        shelf.mkdir(parents=True, exist_ok=True)
+        target = shelf / f"{run_key}-{time.time_ns()}"
+        source.rename(target)
+        return target
+
+    def save_references(self, runs: Sequence[ReferenceRun]) -> None:
+        """Remember runs that others trained and logged; they are shown beside ours and never taken for ours."""
+        folder = self.root / REFERENCES
+        folder.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            record = run.record
+            config = record.config.model_dump(mode="json") if record else None
+            fields = {
+                "id": run.id,
+                "name": run.name,
+                "source": run.folder,
+                "options": dict(run.options),
+                "config": config,
+                "epochs": [{"epoch": e.epoch, "seconds": e.seconds, "metrics": dict(e.metrics)} for e in run.epochs],
+                "metrics": dict(run.metrics),
+                "notes": list(run.notes),
+            }
+            write_json(folder / f"{run.id}.json", fields)
+
+    # -- plans -----------------------------------------------------------------------------------
+
+    def plan_folder(self, plan_id: str) -> Path:
+        return self.root / PLANS / plan_id
+
+    def save_plan(self, plan: Plan) -> None:
+        """Remember a plan; the first time it is swept is remembered with it."""
+        folder = self.plan_folder(plan.plan_id)
+        if (folder / "plan.json").exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        replace_file(folder / "spec.yaml", plan.spec_text.encode())
+        write_json(folder / "plan.json", plan_manifest(plan) | {"first_swept": time.time()})
+
+    def is_projected(self, plan: Plan, uri: str) -> bool:
+        """Whether all of a plan is known to be in the MLflow store at `uri`."""
+        try:
+            found = json.loads((self.plan_folder(plan.plan_id) / PROJECTED).read_bytes())
+        except (OSError, ValueError):
+            return False
+        path = uri.removeprefix("sqlite:///")
+        return bool(found == {"uri": uri}) and (path == uri or Path(path).exists())
+
+    def set_projected(self, plan: Plan, uri: str) -> None:
+        write_json(self.plan_folder(plan.plan_id) / PROJECTED, {"uri": uri})
+
+    def saved_plans(self, study: str | None = None) -> Iterator[SavedPlan]:
+        """The plans that were swept, oldest first; those of one study if it is named."""
+        found = []
+        for path in (self.root / PLANS).glob("*/plan.json"):
+            saved = _read_plan(path)
+            if saved is not None and study in (None, saved.study):
+                found.append(saved)
+        return iter(sorted(found, key=lambda saved: (saved.first_swept, saved.plan_id)))
+
+
+def plan_manifest(plan: Plan | SavedPlan) -> dict[str, Any]:
+    """A plan as plain data."""
+    return {
+        "plan": plan.plan_id,
+        "study": plan.study,
+        "question": plan.question,
+        "profile": plan.profile,
+        "axes": {name: list(levels) for name, levels in plan.axes.items()},
+        "settings": list(plan.settings),
+        "spec": plan.spec_path,
+        "runs": [
+            {
+                "run_key": run.run_key,
+                "cell": run.cell,
+                "seed": run.seed,
+                "axes": dict(run.axes),
+                "config": run.config.model_dump(mode="json"),
+            }
+            for run in plan.runs
+        ],
+    }
+
+
+def _read_plan(path: Path) -> SavedPlan | None:
+    """A saved plan; None where it cannot be read, or where its runs have other keys under today's numerics."""
+    try:
+        found = json.loads(path.read_bytes())
+        runs = tuple(PlannedRun(RunConfig.model_validate(r["config"]), r["axes"]) for r in found["runs"])
+        if [run.run_key for run in runs] != [r["run_key"] for r in found["runs"]]:
+            return None
+        return SavedPlan(
+            plan_id=found["plan"],
+            study=found["study"],
+            question=found["question"],
+            profile=found["profile"],
+            axes={name: tuple(levels) for name, levels in found["axes"].items()},
+            runs=runs,
+            starts=starting_runs(runs),
+            settings=tuple(found["settings"]),
+            spec_text=(path.parent / "spec.yaml").read_text(encoding="utf-8"),
+            spec_path=found["spec"],
+            first_swept=found["first_swept"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,246 @@
+"""One plan of the ledger as MLflow shows it: an experiment, a parent run, a child a planned run.
+
+Everything here makes MLflow match the ledger and may be repeated at will: live during a sweep, after a crash, on a
+new server. What MLflow has already is looked up once and never logged twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bnnlab.experiment.directory import Epoch, RunDirectory
+from bnnlab.experiment.record import RunState
+from bnnlab.paper.matching import paper_metrics
+from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
+from bnnlab.sweep.plan import Plan, PlannedRun
+from bnnlab.sweep.project import Project
+from bnnlab.tracking.store import artifact_location, store_lock
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+BATCH = 900
+"""Metrics in one request; MLflow takes at most 1,000."""
+TERMINAL = {
+    RunState.FINISHED: "FINISHED",
+    RunState.FAILED: "FAILED",
+    RunState.INTERRUPTED: "KILLED",
+    RunState.PRUNED: "KILLED",
+}
+
+
+@dataclass
+class _Child:
+    run_id: str
+    status: str
+    epochs: int
+    """Epochs that MLflow has."""
+    described: bool = False
+    """Whether its parameters are known to be logged."""
+
+
+class Projection:
+    """A plan's parent and children in one MLflow store."""
+
+    def __init__(self, client: MlflowClient, project: Project, ledger: Ledger, plan: Plan | SavedPlan) -> None:
+        self.client = client
+        self.project = project
+        self.ledger = ledger
+        self.plan = plan
+        with store_lock(project):
+            self.experiment_id = self._experiment()
+            self.parent_id = self._parent()
+        self.children = self._known_children()
+
+    # -- runs ------------------------------------------------------------------------------------
+
+    def bring(self, run: PlannedRun, *, ended: bool) -> None:
+        """Make the child of one planned run match its directory.
+
+        `ended` says that no process of this sweep trains it: a child without a result is then closed.
+        """
+        directory = self.ledger.directory(run.run_key)
+        state = directory.state()
+        if state is RunState.PENDING:
+            return
+        child = self.children.get(run.run_key) or self._create(run, directory)
+        status = TERMINAL.get(state, "RUNNING") if ended or state is RunState.FINISHED else "RUNNING"
+        epochs = directory.epochs()
+        if status == child.status and (status == "FINISHED" or child.epochs >= len(epochs)):
+            return
+        if not child.described:
+            self._describe(child, run)
+        self._log(child, self._epoch_metrics(epochs[child.epochs :]))
+        child.epochs = max(child.epochs, len(epochs))
+        if state is RunState.FINISHED:
+            self._finish(child, directory, len(epochs))
+        elif status != child.status:
+            failure = directory.failure()
+            if state is RunState.FAILED and failure is not None:
+                self.client.set_tag(child.run_id, "bnnlab.failure", failure.kind)
+                self.client.set_tag(child.run_id, "mlflow.note.content", f"Failed: {failure.cause}")
+            if status == "RUNNING":
+                self.client.update_run(child.run_id, status="RUNNING")
+            else:
+                self.client.set_terminated(child.run_id, status)
+        child.status = status
+
+    def _create(self, run: PlannedRun, directory: RunDirectory) -> _Child:
+        epochs = directory.epochs()
+        result = directory.result() or {"provenance": {}}
+        started = result["provenance"].get("started") or (epochs[0].time - epochs[0].seconds if epochs else None)
+        created = self.client.create_run(
+            self.experiment_id,
+            start_time=round(started * 1000) if started else None,
+            tags=self._tags(run, result["provenance"]),
+            run_name=run.label,
+        )
+        child = _Child(created.info.run_id, "RUNNING", 0)
+        self.children[run.run_key] = child
+        return child
+
+    def _describe(self, child: _Child, run: PlannedRun) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(name, text) for name, text in flat(run.config.model_dump(mode="json"))]
+        for start in range(0, len(params), 100):
+            self.client.log_batch(child.run_id, params=params[start : start + 100])
+        child.described = True
+
+    def _tags(self, run: PlannedRun, provenance: Mapping[str, Any]) -> dict[str, str]:
+        tags = {
+            "mlflow.parentRunId": self.parent_id,
+            "bnnlab.kind": "run" if run.axes or run in self.plan.runs else "start",
+            "bnnlab.run_key": run.run_key,
+            "bnnlab.cell": run.cell,
+            "bnnlab.seed": str(run.seed),
+            "bnnlab.study": self.plan.study,
+            "bnnlab.profile": self.plan.profile,
+            "bnnlab.plan": self.plan.plan_id,
+            **{f"bnnlab.axis.{axis}": level for axis, level in run.axes.items()},
+        }
+        origin = str(provenance.get("study") or "")
+        if origin and (origin, provenance.get("plan")) != (self.plan.study, self.plan.plan_id):
+            tags["bnnlab.reused_from"] = origin
+        return tags
+
+    def _finish(self, child: _Child, directory: RunDirectory, epochs: int) -> None:
+        from mlflow.entities import Metric, RunTag
+
+        result = directory.result()
+        if result is None:
+            return
+        provenance = result["provenance"]
+        stamp = round(float(provenance["finished"]) * 1000)
+        tags = [RunTag(f"bnnlab.{name}", str(provenance[name])) for name in PROVENANCE_TAGS if name in provenance]
+        metrics = result["metrics"] | paper_metrics(directory.config(), result["metrics"])
+        finals = [Metric(name, float(value), stamp, epochs) for name, value in metrics.items()]
+        self.client.log_batch(child.run_id, metrics=finals, tags=tags)
+        self.client.set_terminated(child.run_id, "FINISHED", stamp)
+
+    def _log(self, child: _Child, metrics: Sequence[Metric]) -> None:
+        for start in range(0, len(metrics), BATCH):
+            self.client.log_batch(child.run_id, metrics=metrics[start : start + BATCH])
+
+    def _epoch_metrics(self, epochs: Sequence[Epoch]) -> list[Metric]:
+        from mlflow.entities import Metric
+
+        return [
+            Metric(name, value, round(epoch.time * 1000), epoch.index + 1)
+            for epoch in epochs
+            for name, value in epoch.metrics.items()
+        ]
+
+    # -- what MLflow has -------------------------------------------------------------------------
+
+    def _experiment(self) -> str:
+        found = self.client.get_experiment_by_name(self.plan.study)
+        if found is None:
+            location = artifact_location(self.project, self.plan.study)
+            return str(self.client.create_experiment(self.plan.study, artifact_location=location))
+        if found.lifecycle_stage == "deleted":
+            self.client.restore_experiment(found.experiment_id)
+        return str(found.experiment_id)
+
+    def _search(self, condition: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _parent(self) -> str:
+        condition = f"tags.`bnnlab.kind` = 'sweep' AND tags.`bnnlab.plan` = '{self.plan.plan_id}'"
+        for run in self._search(condition):
+            return str(run.info.run_id)
+        created = self.client.create_run(
+            self.experiment_id,
+            run_name=f"{self.plan.study} ({self.plan.profile}, {len(self.plan.runs)} runs)",
+            tags={
+                "bnnlab.kind": "sweep",
+                "bnnlab.study": self.plan.study,
+                "bnnlab.profile": self.plan.profile,
+                "bnnlab.plan": self.plan.plan_id,
+                "mlflow.note.content": self.plan.question,
+            },
+        )
+        run_id = str(created.info.run_id)
+        self.client.log_text(run_id, self.plan.spec_text, "spec.yaml")
+        self.client.log_text(run_id, json.dumps(plan_manifest(self.plan), indent=2), "plan.json")
+        return run_id
+
+    def _known_children(self) -> dict[str, _Child]:
+        children = {}
+        for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent_id}'"):
+            key = run.data.tags.get("bnnlab.run_key")
+            if key is not None:
+                children[key] = _Child(run.info.run_id, run.info.status, self._epochs_of(run))
+        return children
+
+    def _epochs_of(self, run: Run) -> int:
+        if run.info.status == "FINISHED":
+            return 0  # never looked at again
+        if "val/loss" not in run.data.metrics:
+            return 0
+        history = self.client.get_metric_history(run.info.run_id, "val/loss")
+        return max((metric.step for metric in history), default=0)
+
+    # -- the parent ------------------------------------------------------------------------------
+
+    def open_parent(self) -> None:
+        self.client.update_run(self.parent_id, status="RUNNING")
+
+    def close_parent(self, status: str, note: str = "") -> None:
+        """Close the parent as FINISHED, FAILED or KILLED, with `note` (Markdown) as its description."""
+        if note:
+            self.client.set_tag(self.parent_id, "mlflow.note.content", note)
+        if status == "RUNNING":
+            self.client.update_run(self.parent_id, status=status)
+        else:
+            self.client.set_terminated(self.parent_id, status)
+
+    def attach(self, name: str, text: str) -> None:
+        """Log a text as an artefact of the parent."""
+        self.client.log_text(self.parent_id, text, name)
+
+
+PROVENANCE_TAGS = ("code", "torch", "pytorch_lightning", "host", "device", "threads", "evaluation", "weights_sha256")
+
+
+def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A configuration as dotted paths and texts; every number in its one canonical spelling.
+
+    >>> dict(flat({"training": {"lr": 0.010, "milestones": [75, 100]}, "fp": True, "window": None}))
+    {'training.lr': '0.01', 'training.milestones': '[75, 100]', 'fp': 'true', 'window': 'null'}
+    """
+    if isinstance(value, Mapping):
+        for key, child in value.items():
+            yield from flat(child, f"{prefix}.{key}" if prefix else str(key))
+    else:
+        yield prefix, value if isinstance(value, str) else json.dumps(value)
