@@ -21,6 +21,7 @@ from bnnlab.data.config import image_shape, num_classes
 from bnnlab.data.dataset import Dataset
 from bnnlab.data.loading import load
 from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.costs import costs_of
 from bnnlab.experiment.directory import Failure, RunDirectory
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.fingerprint import environment
@@ -77,7 +78,7 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> 
             directory.set_epochs(())
         trainer.fit(module, datamodule=Batches(dataset), ckpt_path=checkpoint, weights_only=True)
         metrics = _final_metrics(config, trainer, module, dataset, recorder, directory)
-    metrics |= _model_metrics(network, config)
+    metrics |= costs_of(count(network, image_shape(config.data)))
     save_tensors(network.state_dict(), directory.weights_file)
     provenance: dict[str, Any] = {
         **environment(),
@@ -127,18 +128,6 @@ def _final_metrics(
         best = module.take("test")
         module.network.load_state_dict(last)
     return metrics | {"test/top1_best": best["test/top1"], "test/top5_best": best["test/top5"]}
-
-
-def _model_metrics(network: nn.Module, config: RunConfig) -> dict[str, float]:
-    counts = count(network, image_shape(config.data))
-    return {
-        "model/size_mib": counts.size_mib,
-        "model/params_binary": counts.params_binary,
-        "model/params_fp": counts.params_fp,
-        "model/macs_binary": counts.macs_binary,
-        "model/macs_fp": counts.macs_fp,
-        "model/ops_combined": counts.ops_combined,
-    }
 
 
 def start_from(network: nn.Module, weights: Path) -> None:
