@@ -21,7 +21,7 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
 
     planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
     ledger = Ledger(find_project().ledger)
-    states = {run.run_key: ledger.state(run.run_key).value for run in planned.runs}
+    states = {run.run_key: ledger.state(run.run_key).value for run in planned.all_runs}
     if not json:
         plan_table(planned, states)
         return
@@ -39,7 +39,7 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
                     "state": states[run.run_key],
                     "config": run.config.model_dump(mode="json"),
                 }
-                for run in planned.runs
+                for run in planned.all_runs
             ],
         }
     )

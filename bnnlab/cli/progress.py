@@ -36,8 +36,8 @@ class Progress:
 
     def __init__(self, plan: Plan, *, workers: int | None = None) -> None:
         self.workers = workers or cores()
-        self.total = len(plan.runs)
-        self.epochs_total = sum(run.config.training.epochs for run in plan.runs)
+        self.total = len(plan.all_runs)
+        self.epochs_total = sum(run.config.training.epochs for run in plan.all_runs)
         self.done = 0
         self.failed = 0
         self.running: dict[str, tuple[PlannedRun, int, float | None]] = {}

@@ -23,7 +23,7 @@ def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Se
 
     planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
     ledger = Ledger(find_project().ledger)
-    records = [(run, ledger.record(run)) for run in planned.runs]
+    records = [(run, ledger.record(run)) for run in planned.all_runs]
     counts = Counter(record.state.value for _, record in records)
     if not json:
         status_table(planned, records, counts)

@@ -38,15 +38,15 @@ def run_sweep(plan: Plan, choices: Choices) -> int:
     project = find_project()
     ledger = Ledger(project.ledger)
     ledger.save_plan(plan)
-    states = Counter(ledger.state(run.run_key) for run in plan.runs)
+    states = Counter(ledger.state(run.run_key) for run in plan.all_runs)
     finished = states[RunState.FINISHED]
-    say(f"{plan.study}, profile {plan.profile}: {len(plan.runs)} runs, {finished} finished before")
+    say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
     if choices.rerun:
-        put_aside = [path for run in plan.runs if (path := ledger.put_aside(run.run_key))]
+        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
         say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
     elif finished:
         _report_other_code(plan, ledger)
-    if finished == len(plan.runs) and not choices.rerun and ledger.is_projected(plan, tracking_uri(project)):
+    if finished == len(plan.all_runs) and not choices.rerun and ledger.is_projected(plan, tracking_uri(project)):
         print_results(plan, ledger)
         say("nothing to train: every run of this plan is finished")
         return 0
@@ -60,8 +60,8 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
     engine = Engine(ledger, LocalExecutor(choices.workers), choices.execution, [progress, tracker], choices.policy)
     tracker.start()
     with progress:
-        outcome = engine.run(plan.runs)
-    tracker.close(parent_status([ledger.state(run.run_key) for run in plan.runs]), after_sweep)
+        outcome = engine.run(plan.all_runs)
+    tracker.close(parent_status([ledger.state(run.run_key) for run in plan.all_runs]), after_sweep)
     if tracker.problem is None:
         ledger.set_projected(plan, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
@@ -77,11 +77,11 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
         say(f"MLflow at {tracking_uri(project)} could not be written ({tracker.problem}).")
         say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
     if outcome.interrupted:
-        left = len(plan.runs) - trained - reused - failed
+        left = len(plan.all_runs) - trained - reused - failed
         say(f"interrupted with {left} runs to go; the same command goes on:  {_command()}")
         return 130
     if failed:
-        for run in plan.runs:
+        for run in plan.all_runs:
             if run.run_key in outcome.failed:
                 say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
         say(f"after mending the cause, try them again:  {_command()} --retry-failed")
@@ -97,7 +97,7 @@ def _report_other_code(plan: Plan, ledger: Ledger) -> None:
     """Say so where finished runs were trained by another version of the code that decides results."""
     codes = Counter(
         str(result["provenance"].get("code"))
-        for run in plan.runs
+        for run in plan.all_runs
         if (result := ledger.directory(run.run_key).result()) is not None
     )
     mine = code_fingerprint()

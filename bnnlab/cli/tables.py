@@ -25,12 +25,13 @@ def plan_table(plan: Plan, states: Mapping[str, str]) -> None:
     table.add_column("seed", justify="right")
     table.add_column("run key")
     table.add_column("state")
-    for run in plan.runs:
+    for run in plan.all_runs:
         state = states[run.run_key]
         table.add_row(*_levels(plan, run), str(run.seed), run.run_key, _coloured(state))
     console = Console()
     console.print(table)
-    console.print(f"{len(plan.runs)} runs: {_counts(Counter(states.values()))}.  plan {plan.plan_id}", highlight=False)
+    counts = _counts(Counter(states.values()))
+    console.print(f"{len(plan.all_runs)} runs: {counts}.  plan {plan.plan_id}", highlight=False)
 
 
 def status_table(plan: Plan, records: Sequence[tuple[PlannedRun, RunRecord]], counts: Mapping[str, int]) -> None:

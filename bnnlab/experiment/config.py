@@ -51,7 +51,17 @@ class SGD(Frozen):
     weight_decay: float = Field(default=0.0, ge=0)
 
 
-OptimizerConfig = Annotated[Adam | RAdam | SGD, Field(discriminator="name")]
+class Bop(Frozen):
+    """Bop (Helwegen et al. 2019) flips the binary weights; another optimizer trains the rest."""
+
+    name: Literal["bop"]
+    lr: float = Field(default=1e-4, gt=0, le=1)
+    """The adaptivity rate γ: the weight of a new gradient in the moving average."""
+    threshold: float = Field(default=1e-8, ge=0)
+    rest: Annotated[Adam | RAdam | SGD, Field(discriminator="name")] = Adam(name="adam")
+
+
+OptimizerConfig = Annotated[Adam | RAdam | SGD | Bop, Field(discriminator="name")]
 
 
 class Constant(Frozen):
@@ -83,7 +93,15 @@ class Cosine(Frozen):
     warmup_epochs: float = Field(default=0, ge=0)
 
 
-ScheduleConfig = Annotated[Constant | Step | Cosine, Field(discriminator="name")]
+class Polynomial(Frozen):
+    """(1 - progress)^power, from the learning rate to 0, per step, after a linear warm-up from 0."""
+
+    name: Literal["polynomial"]
+    power: float = Field(default=2.0, gt=0)
+    warmup_epochs: float = Field(default=0, ge=0)
+
+
+ScheduleConfig = Annotated[Constant | Step | Cosine | Polynomial, Field(discriminator="name")]
 
 
 class TrainingConfig(Frozen):
@@ -93,6 +111,10 @@ class TrainingConfig(Frozen):
     batch_size: int = Field(ge=1)
     optimizer: OptimizerConfig
     schedule: ScheduleConfig
+    precision: Literal[32, "bf16-mixed", "16-mixed"] = 32
+    """Arithmetic of the forward and backward pass; the latent weights are float32 in each."""
+    init_from: RunConfig | None = None
+    """A run whose final weights this one starts from. In a spec: what differs from this run's own configuration."""
 
 
 class RunConfig(Frozen):
@@ -123,10 +145,20 @@ class RunConfig(Frozen):
         return _digest(self.model_dump(mode="json", exclude={"seed"}))
 
     def with_seed(self, seed: int) -> RunConfig:
-        """The same cell under another seed."""
+        """The same cell under another seed; where it starts from stays as it is."""
         return RunConfig.model_validate(
             {**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed}
         )
+
+    def starting_from(self, start: RunConfig) -> RunConfig:
+        """The same run, from the final weights of another."""
+        training = self.training.model_copy(update={"init_from": start})
+        return RunConfig(
+            model=self.model, data=self.data, training=training, evaluation=self.evaluation, seed=self.seed
+        )
+
+
+TrainingConfig.model_rebuild()
 
 
 def _digest(value: dict[str, Any]) -> str:

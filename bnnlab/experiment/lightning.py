@@ -15,9 +15,14 @@ from bnnlab.data.dataset import Dataset
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
-from bnnlab.experiment.telemetry import flip_ratio, snapshot_signs
+from bnnlab.nn.latent import clip_latent_weights_
+from bnnlab.nn.progress import set_progress
+from bnnlab.nn.telemetry import Telemetry
 
 Batch = tuple[Tensor, Tensor]
+
+TELEMETRY_IMAGES = 32
+"""Images that are looked at once an epoch for the share of masked gradients: about half a training step."""
 
 
 class Diverged(Exception):
@@ -67,7 +72,7 @@ class Training(pl.LightningModule):
         self.tallies = {"train": Tally(), "val": Tally(), "test": Tally()}
 
     def configure_optimizers(self) -> Any:
-        optimizer = build_optimizer(self.config.training.optimizer, self.network.parameters())
+        optimizer = build_optimizer(self.config.training.optimizer, self.network)
         factor = learning_rate_factor(
             self.config.training.schedule,
             epochs=self.config.training.epochs,
@@ -84,6 +89,14 @@ class Training(pl.LightningModule):
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, step {batch_index + 1}"
             )
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        set_progress(self.network, self.current_epoch / self.config.training.epochs)
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        if self.config.model.binarization.weight_clip is not None:
+            clip_latent_weights_(self.network)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         self._measure("val", batch)
@@ -135,19 +148,20 @@ class Recorder(pl.callbacks.Checkpoint):
         self.best: int | None = None
         """Index of the epoch with the highest validation accuracy; of equals the first."""
         self._started = 0.0
-        self._signs: Mapping[str, Tensor] = {}
+        self._telemetry: Telemetry | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
-        self._signs = snapshot_signs(_network(pl_module))
+        if self._telemetry is None:
+            images, _ = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
+            self._telemetry = Telemetry(_network(pl_module), images[:TELEMETRY_IMAGES])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Training)
         metrics = pl_module.take("train", top5=False) | pl_module.take("val")
         metrics["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        flips = flip_ratio(self._signs, snapshot_signs(pl_module.network))
-        if flips is not None:
-            metrics["flip_ratio"] = flips
+        if self._telemetry is not None:
+            metrics |= self._telemetry.measure()
         seconds = time.monotonic() - self._started
         epoch = Epoch(trainer.current_epoch, time.time(), seconds, metrics)
         self.epochs = (*self.epochs, epoch)

@@ -21,6 +21,7 @@ from bnnlab.data.config import image_shape, num_classes
 from bnnlab.data.dataset import Dataset
 from bnnlab.data.loading import load
 from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.costs import costs_of
 from bnnlab.experiment.directory import Failure, RunDirectory
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.fingerprint import environment
@@ -65,6 +66,8 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> 
     )
     torch.manual_seed(config.seed)
     network = build(config.model, image=image_shape(config.data), num_classes=num_classes(config.data))
+    if config.training.init_from is not None:
+        start_from(network, directory.path.parent / config.training.init_from.run_key / directory.weights_file.name)
     module = Training(config, network, steps_per_epoch=len(dataset.train_batches(0)))
     recorder = Recorder(directory)
     trainer = _trainer(config, accelerator, device, recorder, directory.path)
@@ -75,7 +78,7 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> 
             directory.set_epochs(())
         trainer.fit(module, datamodule=Batches(dataset), ckpt_path=checkpoint, weights_only=True)
         metrics = _final_metrics(config, trainer, module, dataset, recorder, directory)
-    metrics |= _model_metrics(network, config)
+    metrics |= costs_of(count(network, image_shape(config.data)))
     save_tensors(network.state_dict(), directory.weights_file)
     provenance: dict[str, Any] = {
         **environment(),
@@ -127,16 +130,24 @@ def _final_metrics(
     return metrics | {"test/top1_best": best["test/top1"], "test/top5_best": best["test/top5"]}
 
 
-def _model_metrics(network: nn.Module, config: RunConfig) -> dict[str, float]:
-    counts = count(network, image_shape(config.data))
-    return {
-        "model/size_mib": counts.size_mib,
-        "model/params_binary": counts.params_binary,
-        "model/params_fp": counts.params_fp,
-        "model/macs_binary": counts.macs_binary,
-        "model/macs_fp": counts.macs_fp,
-        "model/ops_combined": counts.ops_combined,
-    }
+def start_from(network: nn.Module, weights: Path) -> None:
+    """Load the final weights of another run.
+
+    Parameters and statistics are matched by name; a network may have some of its own (a learned scale), but each
+    layer that carries weights in both must have the same shape. Raises ValueError where they do not fit.
+    """
+    try:
+        theirs = torch.load(weights, weights_only=True, map_location="cpu")
+    except Exception as error:
+        raise ValueError(f"the weights to start from cannot be read: {weights.parent.name}: {error}") from None
+    mine = network.state_dict()
+    odd = [name for name in theirs if name in mine and theirs[name].shape != mine[name].shape]
+    foreign = [name for name in theirs if name not in mine]
+    bare = [name for name in mine if name.endswith(".weight") and name not in theirs]
+    if odd or foreign or bare:
+        names = ", ".join(sorted({*odd, *foreign, *bare})[:3])
+        raise ValueError(f"training.init_from is another network than this one; these do not fit: {names}")
+    network.load_state_dict(theirs, strict=False)
 
 
 def _trainer(config: RunConfig, accelerator: str, device: str, recorder: Recorder, folder: Path) -> pl.Trainer:
@@ -144,6 +155,7 @@ def _trainer(config: RunConfig, accelerator: str, device: str, recorder: Recorde
     index = int(device.partition(":")[2] or 0)
     return pl.Trainer(
         max_epochs=config.training.epochs,
+        precision=config.training.precision,
         accelerator=accelerator,
         devices=1 if accelerator == "cpu" else [index],
         callbacks=[recorder],

@@ -118,14 +118,34 @@ class Engine:
                 self._queue.append(run)
 
     def _fill(self) -> None:
-        while self._queue and len(self._active) < self.executor.slots:
-            run = self._queue.popleft()
+        while len(self._active) < self.executor.slots:
+            run = self._next()
+            if run is None:
+                return
             directory = self.ledger.directory(run.run_key)
             directory.create(run.config)
             done = len(directory.epochs())
-            job = self.executor.submit(directory.path, self.execution)
+            job = self.executor.submit(directory.path, self._execution_of(run))
             self._active.append(_Active(run, directory, job, done))
             self._tell(RunStarted(run, done))
+
+    def _next(self) -> PlannedRun | None:
+        """The first run in the queue that can start; one whose start has failed fails with it."""
+        for run in list(self._queue):
+            start = run.starts_from
+            if start is None or self.ledger.state(start.run_key) is RunState.FINISHED:
+                self._queue.remove(run)
+                return run
+            if start.run_key in self.outcome.failed:
+                self._queue.remove(run)
+                cause = f"run {start.run_key}, which it starts from, failed: {self.outcome.failed[start.run_key].cause}"
+                self.outcome.failed[run.run_key] = Failure("start", cause)
+                self._tell(RunFailed(run, self.outcome.failed[run.run_key], earlier=True))
+        return None
+
+    def _execution_of(self, run: PlannedRun) -> Execution:
+        root = getattr(run.config.data, "root", None)
+        return self.execution if root is None else self.execution.model_copy(update={"data_root": root})
 
     def _look(self) -> None:
         now = time.monotonic()

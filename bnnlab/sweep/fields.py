@@ -68,6 +68,8 @@ def _explain_one(detail: Any, tree: Node, annotation: Any, prefix: str) -> Mista
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         return node.mistake(path, f"must be {words} {context[key]:g}, not {value}")
+    if kind == "multiple_of":
+        return node.mistake(path, f"must be a multiple of {context['multiple_of']:g}, not {value}")
     if kind in _COUNTS:
         key, words = _COUNTS[kind]
         return node.mistake(path, f"must have {words} {context[key]} entries, not {context.get('actual_length')}")

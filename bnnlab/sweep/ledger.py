@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
-from bnnlab.sweep.plan import Plan, PlannedRun
+from bnnlab.paper.wiki import ReferenceRun
+from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
 
 PLANS = ".plans"
 REPLACED = ".replaced"
+REFERENCES = ".references"
 PROJECTED = "projected.json"
 
 
@@ -30,11 +32,17 @@ class SavedPlan:
     profile: str
     axes: dict[str, tuple[str, ...]]
     runs: tuple[PlannedRun, ...]
+    starts: tuple[PlannedRun, ...]
     settings: tuple[str, ...]
     spec_text: str
     spec_path: str
     first_swept: float
     """Seconds since 1970 when this plan was swept for the first time; its claims were fixed then."""
+
+    @property
+    def all_runs(self) -> tuple[PlannedRun, ...]:
+        """Everything that was to be trained, what others start from first."""
+        return self.starts + self.runs
 
 
 class Ledger:
@@ -72,6 +80,25 @@ class Ledger:
         target = shelf / f"{run_key}-{time.time_ns()}"
         source.rename(target)
         return target
+
+    def save_references(self, runs: Sequence[ReferenceRun]) -> None:
+        """Remember runs that others trained and logged; they are shown beside ours and never taken for ours."""
+        folder = self.root / REFERENCES
+        folder.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            record = run.record
+            config = record.config.model_dump(mode="json") if record else None
+            fields = {
+                "id": run.id,
+                "name": run.name,
+                "source": run.folder,
+                "options": dict(run.options),
+                "config": config,
+                "epochs": [{"epoch": e.epoch, "seconds": e.seconds, "metrics": dict(e.metrics)} for e in run.epochs],
+                "metrics": dict(run.metrics),
+                "notes": list(run.notes),
+            }
+            write_json(folder / f"{run.id}.json", fields)
 
     # -- plans -----------------------------------------------------------------------------------
 
@@ -146,6 +173,7 @@ def _read_plan(path: Path) -> SavedPlan | None:
             profile=found["profile"],
             axes={name: tuple(levels) for name, levels in found["axes"].items()},
             runs=runs,
+            starts=starting_runs(runs),
             settings=tuple(found["settings"]),
             spec_text=(path.parent / "spec.yaml").read_text(encoding="utf-8"),
             spec_path=found["spec"],

@@ -63,8 +63,9 @@ class SpecError(Exception):
     """Every mistake that was found in a spec. Nothing was started."""
 
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
-        unique = list(dict.fromkeys(mistakes))
-        self.mistakes: tuple[Mistake, ...] = tuple(sorted(unique, key=_position))
+        # One wrong word is one mistake, however many runs it reaches.
+        unique = {(m.source.name, m.mark, m.text): m for m in reversed(list(mistakes))}
+        self.mistakes: tuple[Mistake, ...] = tuple(sorted(unique.values(), key=_position))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 

@@ -6,20 +6,29 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from bnnlab.experiment.config import RunConfig
+from bnnlab.data.config import DataConfig
+from bnnlab.experiment.config import RunConfig, TrainingConfig
+from bnnlab.models.config import ModelConfig
 from bnnlab.paper.claims import Claim
-from bnnlab.sweep.document import Node, assign
+from bnnlab.sweep.document import Node, assign, merge
 from bnnlab.sweep.fields import explain
 from bnnlab.sweep.mistakes import Mistake, SpecError, nearest
 from bnnlab.sweep.spec import BASE_KEYS, Axis, Level, Spec, load_spec
 from bnnlab.sweep.study_claims import read_claims
 
+SECTIONS: dict[str, Any] = {
+    "model": ModelConfig,
+    "data": DataConfig,
+    "training": TrainingConfig,
+    "evaluation": RunConfig.model_fields["evaluation"].annotation,
+}
+"""The sections of a run's configuration and their types; the seed comes from the study."""
 MAX_RUNS = 1_000_000
 MAX_FAULTY_POINTS = 200
 """After this many points with mistakes the rest would only repeat them."""
@@ -31,7 +40,12 @@ class PlannedRun:
 
     config: RunConfig
     axes: Mapping[str, str]
-    """Level label by axis name."""
+    """Level label by axis name; empty for a run that only serves others as a start."""
+
+    @property
+    def starts_from(self) -> RunConfig | None:
+        """The run whose weights this one starts from; it must be finished first."""
+        return self.config.training.init_from
 
     @property
     def run_key(self) -> str:
@@ -48,7 +62,8 @@ class PlannedRun:
     @property
     def label(self) -> str:
         """ "scaling=xnor,estimator=ste,seed=2", for people."""
-        return ",".join([*(f"{axis}={level}" for axis, level in self.axes.items()), f"seed={self.seed}"])
+        cell = [f"{axis}={level}" for axis, level in self.axes.items()] or [self.config.model.name]
+        return ",".join([*cell, f"seed={self.seed}"])
 
 
 @dataclass(frozen=True)
@@ -60,12 +75,20 @@ class Plan:
     profile: str
     axes: Mapping[str, tuple[str, ...]]
     runs: tuple[PlannedRun, ...]
+    """The study's own runs: its cells under each seed."""
+    starts: tuple[PlannedRun, ...]
+    """Runs that others start from (`training.init_from`) and that are in no cell; each is trained once."""
     claims: tuple[Claim, ...]
     compare_with: str | None
     dashboard: str | None
     settings: tuple[str, ...]
     spec_text: str
     spec_path: str
+
+    @property
+    def all_runs(self) -> tuple[PlannedRun, ...]:
+        """Everything to be trained, what others start from first."""
+        return self.starts + self.runs
 
     @property
     def plan_id(self) -> str:
@@ -96,6 +119,7 @@ def make_plan(spec: Spec, path: str = "") -> Plan:
         profile=spec.profile,
         axes=axes,
         runs=runs,
+        starts=starting_runs(runs),
         claims=claims,
         compare_with=spec.compare_with,
         dashboard=spec.dashboard,
@@ -103,6 +127,21 @@ def make_plan(spec: Spec, path: str = "") -> Plan:
         spec_text=spec.text,
         spec_path=path,
     )
+
+
+def starting_runs(runs: Sequence[PlannedRun]) -> tuple[PlannedRun, ...]:
+    """What `runs` start from and do not contain, in the order in which it has to be trained."""
+    own = {run.run_key for run in runs}
+    found: dict[str, PlannedRun] = {}
+
+    def visit(config: RunConfig | None) -> None:
+        if config is not None and config.run_key not in own | found.keys():
+            visit(config.training.init_from)
+            found[config.run_key] = PlannedRun(config, {})
+
+    for run in runs:
+        visit(run.starts_from)
+    return tuple(found.values())
 
 
 def _levels(blocks: Sequence[Sequence[Axis]]) -> dict[str, tuple[str, ...]]:
@@ -124,6 +163,8 @@ class _Expansion:
 
     def runs(self) -> tuple[PlannedRun, ...]:
         runs: dict[str, PlannedRun] = {}
+        if not self.spec.base.value and self.spec.mistakes:
+            return ()  # without a base, every field would be missed one by one
         count = sum(_size(block) for block in self.spec.blocks) * len(self.spec.seeds)
         if count > MAX_RUNS:
             node = self.spec.document.get("axes") or self.spec.document
@@ -135,7 +176,7 @@ class _Expansion:
         for index, exclusion in enumerate(self.spec.exclusions):
             if index not in self.used:
                 self.mistakes.append(exclusion.node.mistake(exclusion.path, "excludes nothing"))
-        if not runs and not self.mistakes and not self.spec.mistakes:
+        if not runs and not self.faulty_points and not self.mistakes and not self.spec.mistakes:
             node = self.spec.document.get("exclude") or self.spec.document
             self.mistakes.append(node.mistake("exclude", "leaves no run"))
         return tuple(runs.values())
@@ -148,27 +189,36 @@ class _Expansion:
             axes = {axis.name: level.label for axis, level in zip(block, levels, strict=True)}
             if self._excluded(axes):
                 continue
-            config = self._config(levels, self.spec.seeds[0])
+            tree = self._tree(levels)
+            config = self._config(tree, self.spec.seeds[0])
             if config is None:
                 continue
+            if config.cell_key in cells and self.spec.mistakes:
+                continue  # the axes are not what their author meant
             if config.cell_key in cells:
                 self._no_effect(block, axes, cells[config.cell_key])
                 continue
             cells[config.cell_key] = axes
             yield PlannedRun(config, axes)
             for seed in self.spec.seeds[1:]:
-                yield PlannedRun(config.with_seed(seed), axes)
+                # A start has a seed of its own or follows the run's: only the spec knows which.
+                again = config.with_seed(seed) if config.training.init_from is None else self._config(tree, seed)
+                if again is not None:
+                    yield PlannedRun(again, axes)
 
     def _excluded(self, axes: dict[str, str]) -> bool:
         covering = [i for i, exclusion in enumerate(self.spec.exclusions) if exclusion.covers(axes)]
         self.used.update(covering)
         return bool(covering)
 
-    def _config(self, levels: tuple[Level, ...], seed: int) -> RunConfig | None:
+    def _tree(self, levels: tuple[Level, ...]) -> Node:
         tree = self.spec.base
         for level in levels:
             for path, value in level.assignments:
                 tree = assign(tree, path, value)
+        return tree
+
+    def _config(self, tree: Node, seed: int) -> RunConfig | None:
         found = self.sections.config(tree, seed)
         if isinstance(found, RunConfig):
             return found
@@ -207,11 +257,35 @@ class _Sections:
 
     def __init__(self) -> None:
         self.known: dict[tuple[str, str], BaseModel | str] = {}
-        self.adapters: dict[str, TypeAdapter[Any]] = {
-            name: TypeAdapter(_annotated(name)) for name in BASE_KEYS
-        }  # fmt: skip
+        self.adapters = {name: TypeAdapter[Any](annotation) for name, annotation in SECTIONS.items()}
 
     def config(self, tree: Node, seed: int) -> RunConfig | list[Mistake]:
+        tree, change = _without_start(tree)
+        if change is None:
+            return self._config(tree, seed)
+        start = self._start(tree, change, seed)
+        found = self._config(tree, seed)
+        if isinstance(start, list) or isinstance(found, list):
+            return [*(start if isinstance(start, list) else []), *(found if isinstance(found, list) else [])]
+        return found.starting_from(start)
+
+    def _start(self, tree: Node, change: Node, seed: int) -> RunConfig | list[Mistake]:
+        """The run to start from: `change` laid upon the run's own configuration."""
+        path = "training.init_from"
+        if not change.is_mapping:
+            return [change.mistake(path, f"must be a mapping of what differs from this run, not {change.kind}")]
+        own_seed = change.get("seed")
+        if own_seed is not None:
+            seed = own_seed.value
+            if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**32:
+                return [own_seed.mistake(f"{path}.seed", f"a seed is an integer from 0 to {2**32 - 1}, not {seed!r}")]
+            change = replace(change, value={key: child for key, child in change.items() if key != "seed"})
+        start = self.config(merge(tree, change), seed)
+        if isinstance(start, list):
+            return [replace(m, path=f"{path}, {m.path}" if m.path else path) for m in start]
+        return start
+
+    def _config(self, tree: Node, seed: int) -> RunConfig | list[Mistake]:
         mistakes: list[Mistake] = []
         sections: dict[str, Any] = {"seed": seed}
         for key, child in tree.items():
@@ -223,7 +297,7 @@ class _Sections:
             try:
                 sections[key] = self._section(key, child)
             except ValidationError as error:
-                mistakes += explain(error, child, RunConfig.model_fields[key].rebuild_annotation(), key)
+                mistakes += explain(error, child, SECTIONS[key], key)
         for key, field in RunConfig.model_fields.items():
             if key not in tree.value and field.is_required() and key != "seed":
                 mistakes.append(tree.mistake("base", f"'{key}' is required", at_key=True))
@@ -242,5 +316,11 @@ class _Sections:
         return self.known[key, text]
 
 
-def _annotated(section: str) -> Any:
-    return RunConfig.model_fields[section].rebuild_annotation()
+def _without_start(tree: Node) -> tuple[Node, Node | None]:
+    """A configuration without its `training.init_from`, and that."""
+    training = tree.get("training")
+    change = training.get("init_from") if training else None
+    if training is None or change is None:
+        return tree, None
+    rest = replace(training, value={key: child for key, child in training.items() if key != "init_from"})
+    return replace(tree, value={**tree.value, "training": rest}), None if change.value is None else change

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.record import RunState
+from bnnlab.paper.matching import paper_metrics
 from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
@@ -113,7 +114,7 @@ class Projection:
     def _tags(self, run: PlannedRun, provenance: Mapping[str, Any]) -> dict[str, str]:
         tags = {
             "mlflow.parentRunId": self.parent_id,
-            "bnnlab.kind": "run",
+            "bnnlab.kind": "run" if run.axes or run in self.plan.runs else "start",
             "bnnlab.run_key": run.run_key,
             "bnnlab.cell": run.cell,
             "bnnlab.seed": str(run.seed),
@@ -136,7 +137,8 @@ class Projection:
         provenance = result["provenance"]
         stamp = round(float(provenance["finished"]) * 1000)
         tags = [RunTag(f"bnnlab.{name}", str(provenance[name])) for name in PROVENANCE_TAGS if name in provenance]
-        finals = [Metric(name, float(value), stamp, epochs) for name, value in result["metrics"].items()]
+        metrics = result["metrics"] | paper_metrics(directory.config(), result["metrics"])
+        finals = [Metric(name, float(value), stamp, epochs) for name, value in metrics.items()]
         self.client.log_batch(child.run_id, metrics=finals, tags=tags)
         self.client.set_terminated(child.run_id, "FINISHED", stamp)
 

@@ -21,7 +21,7 @@ def sync_plan(project: Project, ledger: Ledger, plan: Plan | SavedPlan, describe
     """
     projection = Projection(open_client(project), project, ledger, plan)
     states = {}
-    for run in plan.runs:
+    for run in plan.all_runs:
         states[run.run_key] = ledger.state(run.run_key)
         projection.bring(run, ended=states[run.run_key] is not RunState.RUNNING)
     projection.close_parent(parent_status(list(states.values())), describe(projection))
