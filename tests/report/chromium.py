@@ -150,7 +150,7 @@ def browse() -> Iterator[Page]:
             [program, *FLAGS, f"--user-data-dir={profile}"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=keep_pipes,  # noqa: PLW1509 - nothing else runs in this test's process
+            preexec_fn=keep_pipes,
             close_fds=False,
         )
         os.close(to_browser)
