@@ -58,6 +58,7 @@ def finish(chart: Any, *, height: int = 260) -> dict[str, Any]:
             orient="bottom",
             columns=2,
             symbolLimit=40,
+            symbolOpacity=1,
         )
         .configure_title(color="currentColor")
         .configure_range(category=list(PALETTE))

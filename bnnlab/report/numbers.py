@@ -18,9 +18,9 @@ STATUS_MARKS = {
 """What follows a published figure, so that none is taken for surer than it is."""
 
 
-def difference(metric: Metric, value: float | None) -> Cell:
+def difference(metric: Metric, value: float | None, decimals: int = 2) -> Cell:
     """A signed difference: "-2.20 points"."""
-    return NOTHING if value is None else Cell(metric.difference(value), value)
+    return NOTHING if value is None else Cell(metric.difference(value, decimals), value)
 
 
 def value(metric: Metric, value: float | None) -> Cell:

@@ -20,10 +20,11 @@
 
   for (const input of document.querySelectorAll("input[data-filters]")) {
     const rows = [...document.getElementById(input.dataset.filters).tBodies[0].rows];
-    const texts = rows.map((row) => row.textContent.toLowerCase());
+    const texts = rows.map((row) => [...row.cells].map((cell) => ` ${cell.textContent.toLowerCase()}`).join(""));
     input.addEventListener("input", () => {
+      // A word finds the cells' words that start with it: "e2" the variant, not a key with e2 in it.
       const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-      rows.forEach((row, at) => { row.hidden = !words.every((word) => texts[at].includes(word)); });
+      rows.forEach((row, at) => { row.hidden = !words.every((word) => texts[at].includes(` ${word}`)); });
     });
   }
 })();

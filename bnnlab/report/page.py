@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from html import escape
 from importlib import resources
+from itertools import groupby
 
-from bnnlab.report.content import Cell, Figure, Line, Section, Table, Text
+from bnnlab.report.content import Block, Cell, Figure, Line, Section, Table, Text
 
 KEYS_SHOWN = 64
 """Run keys that a line lists; the study's run list has them all."""
@@ -88,15 +89,20 @@ def _asset(name: str) -> str:
 
 def _section(section: Section, anchor: str) -> str:
     parts = [f'<section id="{anchor}"><h2>{escape(section.title)}</h2>']
-    for block in section.blocks:
-        match block:
-            case Text():
-                parts.append(_text(block))
-            case Table():
-                parts.append(_table(block))
-            case Figure():
-                parts.append(_figure(block))
+    for is_figures, group in groupby(section.blocks, lambda block: isinstance(block, Figure)):
+        shown = "\n".join(_block(block) for block in group)
+        parts.append(f'<div class="figures">{shown}</div>' if is_figures else shown)
     return "\n".join([*parts, "</section>"])
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Text():
+            return _text(block)
+        case Table():
+            return _table(block)
+        case Figure():
+            return _figure(block)
 
 
 def _text(text: Text) -> str:

@@ -131,7 +131,8 @@ def authors_sixteen(decimals=3):
 
 
 def simulated(seeds=5, epochs=40, widths=("64",), unfinished=0, **study):
-    """A grid with known effects (scaling -2 points, fp downsampling +1, approx_sign -0.5) and training curves."""
+    """A grid with known effects (scaling -2 points, fp downsampling +1, approx_sign -0.5) and training
+    curves."""
     axes = {**AXES, "width": widths} if len(widths) > 1 else dict(AXES)
     random = np.random.default_rng(0)
     observations = []

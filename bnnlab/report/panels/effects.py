@@ -95,10 +95,16 @@ def _figure(name: str, effects: list[AxisEffect]) -> Figure:
     order = [row["effect"] for row in rows]
     y = alt.Y("effect:N", sort=order, title=None)
     title = "difference (points of accuracy)"
-    base = alt.Chart(charts.data(rows)).encode(y=y)
-    chart = alt.layer(
+    tip = [
+        alt.Tooltip("effect:N"),
+        alt.Tooltip("difference:Q", format="+.2f", title="mean (points)"),
+        alt.Tooltip("low:Q", format="+.2f", title="from"),
+        alt.Tooltip("high:Q", format="+.2f", title="to"),
+        alt.Tooltip("seeds:Q"),
+    ]
+    x = alt.X("difference:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=8))
+    layers = [
         alt.Chart(charts.data([{"zero": 0}])).mark_rule(color="currentColor", opacity=0.5).encode(x="zero:Q"),
-        base.mark_rule(strokeWidth=3, color=charts.PALETTE[0]).encode(x=alt.X("low:Q", title=title), x2="high:Q"),
         alt.Chart(charts.data(points))
         .mark_circle(size=40, opacity=0.75, color=charts.PALETTE[1])
         .encode(
@@ -106,17 +112,15 @@ def _figure(name: str, effects: list[AxisEffect]) -> Figure:
             x=alt.X("value:Q", title=title),
             tooltip=[alt.Tooltip("effect:N"), alt.Tooltip("seed:N"), alt.Tooltip("value:Q", format="+.2f")],
         ),
-        base.mark_tick(thickness=3, size=18, color=charts.PALETTE[0]).encode(
-            x=alt.X("difference:Q", title=title, scale=alt.Scale(zero=True)),
-            tooltip=[
-                alt.Tooltip("effect:N"),
-                alt.Tooltip("difference:Q", format="+.2f", title="mean (points)"),
-                alt.Tooltip("low:Q", format="+.2f", title="from"),
-                alt.Tooltip("high:Q", format="+.2f", title="to"),
-                alt.Tooltip("seeds:Q"),
-            ],
-        ),
-    )
+        alt.Chart(charts.data(rows))
+        .mark_tick(thickness=3, size=18, color=charts.PALETTE[0])
+        .encode(y=y, x=x, tooltip=tip),
+    ]
+    # A layer without any value has no extent, and Vega complains about it.
+    if bars := [row for row in rows if "low" in row]:
+        rule = alt.Chart(charts.data(bars)).mark_rule(strokeWidth=3, color=charts.PALETTE[0])
+        layers.insert(1, rule.encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q"))
+    chart = alt.layer(*layers)
     return Figure(
         f"effects_{name.replace('/', '_')}",
         "Effect of each axis",

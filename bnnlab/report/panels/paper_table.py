@@ -54,12 +54,12 @@ def _cells(analysis: Analysis) -> Table:
         (
             *(Column(axis) for axis in axes),
             Column("published", "right"),
+            Column("comparable"),
             Column("ours", "right"),
             Column("ours - published", "right"),
             Column("95 % interval", "right"),
             Column("seeds", "right"),
             Column("size, published / ours", "right"),
-            Column("comparable"),
         ),
         lines,
     )
@@ -81,12 +81,12 @@ def _cell_line(analysis: Analysis, cell: ResultCell, found: Match | None) -> Lin
         (
             *(Cell(cell.summary.axes.get(axis, "–")) for axis in analysis.study.axes),
             published_cell(row),
+            _comparable(found),
             numbers.summary(accuracy, ours),
             gap,
             interval,
             Cell(f"{cell.summary.n} of {cell.summary.planned}", float(cell.summary.n)),
             _sizes(None if row is None else row.size_mib, cell),
-            _comparable(found),
         ),
         cell.run_keys,
     )
@@ -143,13 +143,13 @@ def _effects(analysis: Analysis) -> Table:
         found, record = analysis.published(cell), cell.record
         if found is not None and found.row.top1 is not None and record is not None:
             comparable &= found.comparable
-            # The label says which row it is: a pair within one row is no published difference.
-            published = RunRecord(found.row.label, record.config, RunState.FINISHED, (), {name: found.row.top1})
+            published = RunRecord("published", record.config, RunState.FINISHED, (), {name: found.row.top1})
             rows.append(Observation(cell.summary.axes, 0, published))
     lines = []
     for ours in analysis.effects(name):
         theirs = paired_effect(rows, ours.axis, ours.treatment, ours.control, name)
-        if theirs.difference is None or len(set(theirs.contrast.run_keys)) < len(theirs.contrast.run_keys):
+        # Where the table does not have the axis, both sides of each pair stand beside the same row.
+        if theirs.difference is None or not any(theirs.contrast.by_context.values()):
             continue
         inside = "–"
         if ours.effect.low is not None and ours.effect.high is not None:
@@ -158,7 +158,7 @@ def _effects(analysis: Analysis) -> Table:
             Line(
                 (
                     Cell(f"{ours.axis}: {ours.treatment} - {ours.control}"),
-                    Cell(metric.difference(theirs.difference, 1), theirs.difference),
+                    numbers.difference(metric, theirs.difference, decimals=1),
                     Cell(str(theirs.contrast.pairs), float(theirs.contrast.pairs)),
                     numbers.difference(metric, ours.effect.difference),
                     numbers.interval(metric, ours.effect),

@@ -139,7 +139,6 @@ def _forest(judgements: list[Judgement]) -> Figure | None:
         return None
     order = [row["claim"] for row in rows]
     y = alt.Y("claim:N", sort=order, title=None)
-    base = alt.Chart(charts.data(rows)).encode(y=y)
     tip = [
         alt.Tooltip("claim:N"),
         alt.Tooltip("verdict:N"),
@@ -149,24 +148,32 @@ def _forest(judgements: list[Judgement]) -> Figure | None:
         alt.Tooltip("published:Q", format="+.2f"),
     ]
     title = "difference (points of accuracy)"
-    x = alt.X("difference:Q", title=title, scale=alt.Scale(zero=True))
+    x = alt.X("difference:Q", title=title, scale=alt.Scale(zero=True), axis=alt.Axis(tickCount=8))
     colour = alt.Color(
         "verdict:N",
         title=None,
         scale=alt.Scale(domain=[verdict.value for verdict in Verdict], range=list(VERDICT_COLOURS.values())),
         legend=None,
     )
-    chart = alt.layer(
+    layers = [
         alt.Chart(charts.data([{"zero": 0}])).mark_rule(color="currentColor", opacity=0.5).encode(x="zero:Q"),
         alt.Chart(charts.data(margins))
         .mark_tick(color="currentColor", thickness=2, size=22, opacity=0.55)
         .encode(y=y, x=alt.X("limit:Q", title=title)),
-        base.mark_rule(strokeWidth=3).encode(x=alt.X("low:Q", title=title), x2="high:Q", color=colour),
-        base.mark_point(filled=True, size=90, opacity=1).encode(x=x, color=colour, tooltip=tip),
-        base.mark_point(shape="diamond", size=80, color="currentColor", filled=False).encode(
-            x=alt.X("published:Q", title=title), tooltip=tip
-        ),
-    )
+        alt.Chart(charts.data(rows))
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(y=y, x=x, color=colour, tooltip=tip),
+    ]
+    # A layer without any value has no extent, and Vega complains about it.
+    if bars := [row for row in rows if "low" in row]:
+        rule = alt.Chart(charts.data(bars)).mark_rule(strokeWidth=3)
+        layers.insert(2, rule.encode(y=y, x=alt.X("low:Q", title=title), x2="high:Q", color=colour))
+    if figures := [row for row in rows if "published" in row]:
+        diamond = alt.Chart(charts.data(figures)).mark_point(
+            shape="diamond", size=80, color="currentColor", filled=False
+        )
+        layers.append(diamond.encode(y=y, x=alt.X("published:Q", title=title), tooltip=tip))
+    chart = alt.layer(*layers)
     return Figure(
         "verdict_intervals",
         "Where each difference lies",
