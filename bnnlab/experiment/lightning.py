@@ -16,6 +16,7 @@ from bnnlab.experiment.failure import Diverged
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
 from bnnlab.nn.latent import clip_latent_weights_
 from bnnlab.nn.progress import set_progress
+from bnnlab.nn.telemetry import Telemetry
 
 Batch = tuple[Tensor, Tensor]
 
@@ -60,6 +61,7 @@ class Training(pl.LightningModule):
         self.config = config
         self.network = network
         self.steps_per_epoch = steps_per_epoch
+        self.telemetry: Telemetry | None = None
         self.tallies = {"train": Tally(), "val": Tally(), "test": Tally()}
 
     def configure_optimizers(self) -> Any:
@@ -90,7 +92,11 @@ class Training(pl.LightningModule):
             clip_latent_weights_(self.network)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._measure("val", batch)
+        if batch_index == 0 and self.telemetry is not None:
+            with self.telemetry.watch:  # a pass that is made anyway
+                self._measure("val", batch)
+        else:
+            self._measure("val", batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         self._measure("test", batch)

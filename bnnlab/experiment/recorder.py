@@ -22,8 +22,6 @@ from bnnlab.experiment.heartbeat import Heartbeat
 from bnnlab.experiment.lightning import Training
 from bnnlab.nn.telemetry import Telemetry
 
-TELEMETRY_IMAGES = 32
-"""Images that are looked at once an epoch for the share of masked gradients: about half a training step."""
 CODE = code_fingerprint()
 """Of the code that is loaded, not of what the files say once somebody has edited them in the middle of a sweep."""
 
@@ -47,7 +45,6 @@ class Recorder(pl.callbacks.Checkpoint):
         """Fingerprints of all code that has trained this run, oldest first."""
         self._began = 0.0
         self._lr = 0.0
-        self._telemetry: Telemetry | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Training)
@@ -56,16 +53,15 @@ class Recorder(pl.callbacks.Checkpoint):
         torch.manual_seed(stable_seed(pl_module.config.seed, trainer.current_epoch, "training"))
         # Of the first step: after the last one the schedule has already moved on to the next epoch.
         self._lr = float(trainer.optimizers[0].param_groups[0]["lr"])
-        if self._telemetry is None:
-            images, _ = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
-            self._telemetry = Telemetry(pl_module.network, images[:TELEMETRY_IMAGES])
+        if pl_module.telemetry is None:  # not before: only now a resumed run has its weights back
+            pl_module.telemetry = Telemetry(pl_module.network)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Training)
         metrics = pl_module.take("train", top5=False) | pl_module.take("val")
         metrics["lr"] = self._lr
-        if self._telemetry is not None:
-            metrics |= self._telemetry.measure()
+        if pl_module.telemetry is not None:
+            metrics |= pl_module.telemetry.measure()
         epoch = Epoch(trainer.current_epoch, time.time(), time.monotonic() - self._began, metrics)
         self.epochs = (*self.epochs, epoch)
         if self.best is None or metrics["val/top1"] > self.epochs[self.best].metrics["val/top1"]:

@@ -22,6 +22,7 @@ from bnnlab.data.dataset import Dataset
 from bnnlab.data.errors import DataError
 from bnnlab.data.loading import load
 from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.costs import costs_of
 from bnnlab.experiment.directory import RunDirectory, RunIsTaken
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.failure import BadData, Failure, classify
@@ -97,7 +98,7 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution, hea
             raise RuntimeError(f"training ended after {len(recorder.epochs)} of {config.training.epochs} epochs")
         heartbeat.doing = "testing"
         metrics = _final_metrics(config, trainer, module, dataset, recorder, directory)
-    metrics |= _model_metrics(network, config)
+    metrics |= costs_of(count(network, image_shape(config.data)))
     save_tensors(network.state_dict(), directory.weights_file, durable=True)
     provenance: dict[str, Any] = {
         **ENVIRONMENT,
@@ -167,18 +168,6 @@ def _final_metrics(
         best = module.take("test")
         module.network.load_state_dict(last)
     return metrics | {"test/top1_best": best["test/top1"], "test/top5_best": best["test/top5"]}
-
-
-def _model_metrics(network: nn.Module, config: RunConfig) -> dict[str, float]:
-    counts = count(network, image_shape(config.data))
-    return {
-        "model/size_mib": counts.size_mib,
-        "model/params_binary": counts.params_binary,
-        "model/params_fp": counts.params_fp,
-        "model/macs_binary": counts.macs_binary,
-        "model/macs_fp": counts.macs_fp,
-        "model/ops_combined": counts.ops_combined,
-    }
 
 
 def start_from(network: nn.Module, weights: Path) -> None:

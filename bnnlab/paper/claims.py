@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from bnnlab.paper.metrics import UNIT_SCALES, Unit, describe_metric
 from bnnlab.paper.observation import cell_label, level_label
@@ -27,7 +27,9 @@ def _as_label(value: Any) -> Any:
     return level_label(value) if isinstance(value, bool | int | float | None) else value
 
 
-Level = Annotated[str, BeforeValidator(_as_label)]
+Level = Annotated[
+    str, BeforeValidator(_as_label), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
+]
 Cell = Annotated[dict[str, Level], Field(min_length=1)]
 """Levels of some axes; what it does not name is averaged over."""
 Part = dict[str, Annotated[tuple[Level, ...], BeforeValidator(_as_levels), Field(min_length=1)]]
@@ -205,9 +207,7 @@ class OrderClaim(_ClaimBase):
     def _only_a_direction(self) -> OrderClaim:
         expect = self.expect
         if expect.direction is None or (expect.at_least, expect.at_most) != (None, None):
-            raise ValueError(
-                "an ordering expects a direction (increase or decrease along the list) and no limits"
-            )
+            raise ValueError("an ordering expects a direction (increase or decrease along the list) and no limits")
         return self
 
 
@@ -222,9 +222,7 @@ def _kind(value: Any) -> str | None:
     for key, kind in (("axis", "effect"), ("cell", "bound"), ("order", "order")):
         if key in value:
             return kind
-    return (
-        "cells" if isinstance(value.get("treatment"), Mapping) else "effect" if "treatment" in value else None
-    )
+    return "cells" if isinstance(value.get("treatment"), Mapping) else "effect" if "treatment" in value else None
 
 
 Claim = Annotated[
@@ -254,9 +252,7 @@ class Mistake(NamedTuple):
     nearest: str | None = None
 
 
-def check_claims(
-    claims: Sequence[Claim], axes: Mapping[str, Sequence[str]], metrics: Collection[str]
-) -> list[Mistake]:
+def check_claims(claims: Sequence[Claim], axes: Mapping[str, Sequence[str]], metrics: Collection[str]) -> list[Mistake]:
     """Every mistake that a study's axes and metrics reveal in its claims: none of them may be planned.
 
     Args:
@@ -289,12 +285,7 @@ def _check_metric(claim: Claim, metrics: Collection[str], root: tuple[str | int,
     allowed = describe_metric(claim.metric).units
     published_unit = claim.published.unit if claim.published is not None else None
     for key, unit in (("expect", claim.expect.unit), ("published", published_unit)):
-        limits = (
-            key == "published"
-            or claim.expect.direction is None
-            or claim.expect.at_least
-            or claim.expect.at_most
-        )
+        limits = key == "published" or claim.expect.direction is None or claim.expect.at_least or claim.expect.at_most
         if unit is not None and limits and unit not in allowed:
             yield Mistake((*root, key, "unit"), f"{claim.metric} is not measured in {unit}", allowed)
 
@@ -323,13 +314,9 @@ def _check_effect(
         if level not in levels:
             yield _unknown((*root, key), f"level of axis {claim.axis}", level, levels)
     if claim.treatment == claim.control:
-        yield Mistake(
-            (*root, "control"), f"treatment and control are the same level '{claim.control}'", tuple(levels)
-        )
+        yield Mistake((*root, "control"), f"treatment and control are the same level '{claim.control}'", tuple(levels))
     if claim.axis in claim.within:
-        yield Mistake(
-            (*root, "within", claim.axis), f"the claim is about axis {claim.axis} and cannot fix it"
-        )
+        yield Mistake((*root, "within", claim.axis), f"the claim is about axis {claim.axis} and cannot fix it")
     if claim.interaction_with is not None:
         yield from _check_interaction(claim, claim.interaction_with, axes, (*root, "interaction_with"))
 
@@ -341,27 +328,21 @@ def _check_interaction(
     if other.axis not in axes:
         yield _unknown((*path, "axis"), "axis", other.axis, rest)
     elif other.axis not in rest:
-        yield Mistake(
-            (*path, "axis"), f"axis {other.axis} is fixed or compared by this claim already", tuple(rest)
-        )
+        yield Mistake((*path, "axis"), f"axis {other.axis} is fixed or compared by this claim already", tuple(rest))
     else:
         for position, level in enumerate(other.levels):
             if level not in axes[other.axis]:
                 where = (*path, "levels", position)
                 yield _unknown(where, f"level of axis {other.axis}", level, axes[other.axis])
         if other.levels[0] == other.levels[1]:
-            yield Mistake(
-                (*path, "levels"), "an interaction compares two different levels", tuple(axes[other.axis])
-            )
+            yield Mistake((*path, "levels"), "an interaction compares two different levels", tuple(axes[other.axis]))
 
 
 def _check_cells(
     claim: CellsClaim, axes: Mapping[str, Sequence[str]], root: tuple[str | int, ...]
 ) -> Iterator[Mistake]:
     yield from _check_levels(claim.within, axes, (*root, "within"))
-    yield from _check_same_axes(
-        (claim.treatment, claim.control), ("treatment", "control"), claim.within, axes, root
-    )
+    yield from _check_same_axes((claim.treatment, claim.control), ("treatment", "control"), claim.within, axes, root)
 
 
 def _check_order(

@@ -60,7 +60,7 @@ class Measured:
         """What is missing, in a phrase; None where every planned run is there."""
         missing = list(dict.fromkeys(gap for part in self.parts for gap in part.missing))
         if missing:
-            return missing[0] + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+            return missing[0] if len(missing) == 1 else f"{len(missing)} runs are missing, such as {missing[0]}"
         if any(part.n == 0 for part in self.parts):
             return "the plan holds no runs to compare for this claim"
         return None
@@ -73,9 +73,7 @@ def measure(claim: Claim, observations: Sequence[Observation]) -> Measured:
             steps = tuple(
                 (
                     f"{cell_label(earlier)} -> {cell_label(later)}",
-                    estimate(
-                        contrast_cells(observations, later, earlier, claim.metric, claim.within), claim.metric
-                    ),
+                    estimate(contrast_cells(observations, later, earlier, claim.metric, claim.within), claim.metric),
                 )
                 for earlier, later in zip(claim.order, claim.order[1:], strict=False)
             )
@@ -83,9 +81,7 @@ def measure(claim: Claim, observations: Sequence[Observation]) -> Measured:
         case BoundClaim():
             return Measured(estimate(mean_of_cell(observations, claim.cell, claim.metric), claim.metric))
         case CellsClaim():
-            contrast = contrast_cells(
-                observations, claim.treatment, claim.control, claim.metric, claim.within
-            )
+            contrast = contrast_cells(observations, claim.treatment, claim.control, claim.metric, claim.within)
             return Measured(estimate(contrast, claim.metric))
         case EffectClaim():
             return Measured(estimate(_contrast_of_axis(claim, observations), claim.metric))

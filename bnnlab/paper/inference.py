@@ -165,9 +165,7 @@ def replicates_needed(
     return low
 
 
-def detectable_distance(
-    deviation: float, n: int, alpha: float = 1 - CONFIDENCE, power: float = 0.8
-) -> float | None:
+def detectable_distance(deviation: float, n: int, alpha: float = 1 - CONFIDENCE, power: float = 0.8) -> float | None:
     """How far from the null a true mean must lie for n replicates to show it with the wanted power."""
     if n < 2 or deviation <= 0:
         return None

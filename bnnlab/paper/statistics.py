@@ -137,8 +137,7 @@ def contrast_cells(
                 sides[tuple(sorted(context))][observation.seed].setdefault(side, observation)
 
     paired = {
-        context: {seed: both for seed, both in by_seed.items() if len(both) == 2}
-        for context, by_seed in sides.items()
+        context: {seed: both for seed, both in by_seed.items() if len(both) == 2} for context, by_seed in sides.items()
     }
     unpaired = tuple(cell_label(dict(context)) for context, by_seed in paired.items() if not by_seed)
     paired = {context: by_seed for context, by_seed in paired.items() if by_seed}
@@ -164,9 +163,7 @@ def contrast_cells(
     columns = zip(*differences.values(), strict=True) if differences else iter(())
     return Contrast(
         by_seed={seed: fmean(found) for seed, found in differences.items()},
-        by_context={
-            cell_label(dict(context)): fmean(column) for context, column in zip(paired, columns, strict=False)
-        },
+        by_context={cell_label(dict(context)): fmean(column) for context, column in zip(paired, columns, strict=False)},
         pairs=sum(len(by_seed) for by_seed in paired.values()),
         missing=tuple(missing),
         unpaired=unpaired,
@@ -232,9 +229,7 @@ class CellSummary:
     metrics: Mapping[str, Summary]
 
 
-def summarize_cells(
-    observations: Iterable[Observation], metrics: Sequence[str] | None = None
-) -> list[CellSummary]:
+def summarize_cells(observations: Iterable[Observation], metrics: Sequence[str] | None = None) -> list[CellSummary]:
     """One summary a cell, in the order of the plan. `metrics`: which ones; None for all that a run
     recorded."""
     cells: dict[_Context, list[Observation]] = defaultdict(list)
@@ -245,11 +240,7 @@ def summarize_cells(
 
 def _summarize(axes: Cell, runs: Sequence[Observation], metrics: Sequence[str] | None) -> CellSummary:
     records = [run.record for run in runs if run.record is not None and run.record.metrics is not None]
-    names = (
-        metrics
-        if metrics is not None
-        else sorted({name for record in records for name in record.metrics or ()})
-    )
+    names = metrics if metrics is not None else sorted({name for record in records for name in record.metrics or ()})
     summaries: dict[str, Summary] = {}
     for name in names:
         values = [value for run in runs if (value := run.value(name)) is not None]
@@ -260,9 +251,7 @@ def _summarize(axes: Cell, runs: Sequence[Observation], metrics: Sequence[str] |
 
 
 def _as_part(part: Part | None) -> dict[str, tuple[str, ...]]:
-    return {
-        axis: (levels,) if isinstance(levels, str) else tuple(levels) for axis, levels in (part or {}).items()
-    }
+    return {axis: (levels,) if isinstance(levels, str) else tuple(levels) for axis, levels in (part or {}).items()}
 
 
 def _describe_gap(observation: Observation, metric: str) -> str:

@@ -209,11 +209,7 @@ def _region(claim: Claim) -> str:
     low, high = claim.region()
     if math.isinf(low):
         return f"below {_say(claim, high)}"
-    return (
-        f"above {_say(claim, low)}"
-        if math.isinf(high)
-        else f"between {_say(claim, low)} and {_say(claim, high)}"
-    )
+    return f"above {_say(claim, low)}" if math.isinf(high) else f"between {_say(claim, low)} and {_say(claim, high)}"
 
 
 def _why_decided(judgement: Judgement, verdict: Verdict) -> str:

@@ -26,6 +26,7 @@ MAX_NODES = 200_000
 """Aliases can unfold a short file into billions of nodes."""
 MAX_BYTES = 10_000_000
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str")}
+_COLLECTION_TAGS = {"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"}
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
@@ -178,6 +179,8 @@ class _Converter:
         if len(parents) > MAX_DEPTH or self.count > MAX_NODES:
             raise SpecError([Mistake(self.source, mark, path, "too deep or too large to be a spec")])
         inside = (*parents, id(node))
+        if not isinstance(node, ScalarNode) and str(node.tag) not in _COLLECTION_TAGS:
+            self._wrong(mark, path, f"YAML tag '{node.tag}' has no meaning here")
         if isinstance(node, MappingNode):
             return Node(self._mapping(node, path, inside), self.source, mark, key_mark)
         if isinstance(node, SequenceNode):

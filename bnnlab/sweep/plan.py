@@ -163,6 +163,8 @@ class _Expansion:
 
     def runs(self) -> tuple[PlannedRun, ...]:
         runs: dict[str, PlannedRun] = {}
+        if not self.spec.base.value and self.spec.mistakes:
+            return ()  # without a base, every field would be missed one by one
         count = sum(_size(block) for block in self.spec.blocks) * len(self.spec.seeds)
         if count > MAX_RUNS:
             node = self.spec.document.get("axes") or self.spec.document
@@ -174,7 +176,7 @@ class _Expansion:
         for index, exclusion in enumerate(self.spec.exclusions):
             if index not in self.used:
                 self.mistakes.append(exclusion.node.mistake(exclusion.path, "excludes nothing"))
-        if not runs and not self.mistakes and not self.spec.mistakes:
+        if not runs and not self.faulty_points and not self.mistakes and not self.spec.mistakes:
             node = self.spec.document.get("exclude") or self.spec.document
             self.mistakes.append(node.mistake("exclude", "leaves no run"))
         return tuple(runs.values())
@@ -191,6 +193,8 @@ class _Expansion:
             config = self._config(tree, self.spec.seeds[0])
             if config is None:
                 continue
+            if config.cell_key in cells and self.spec.mistakes:
+                continue  # the axes are not what their author meant
             if config.cell_key in cells:
                 self._no_effect(block, axes, cells[config.cell_key])
                 continue

@@ -14,10 +14,12 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def spec_schema() -> dict[str, Any]:
     """A schema that accepts each valid spec; the base and its profiles may be partial, as levels complete them."""
-    run = RunConfig.model_json_schema()
+    definitions = _partial(RunConfig.model_json_schema()["$defs"])
     claim = TypeAdapter(Claim).json_schema()
-    definitions = {**_partial(run.pop("$defs", {})), **claim.pop("$defs", {})}
-    sections = {name: _partial_one(run["properties"][name]) for name in ("model", "data", "training", "evaluation")}
+    definitions |= claim.pop("$defs", {})
+    run = definitions["RunConfig"]["properties"]
+    definitions["RunConfig"]["properties"] = {**run, "seed": {**run["seed"], "description": "Default: the run's own."}}
+    sections = {name: run[name] for name in ("model", "data", "training", "evaluation")}
     value = {"type": ["string", "number", "boolean", "null", "array", "object"]}
     levels = {"type": "object", "minProperties": 1, "additionalProperties": {"type": "object"}}
     axis = {"anyOf": [{"type": "array", "minItems": 1, "items": value}, levels]}
@@ -50,10 +52,12 @@ def spec_schema() -> dict[str, Any]:
     }
 
 
-def _partial(definitions: dict[str, Any]) -> dict[str, Any]:
-    return {name: _partial_one(definition) for name, definition in definitions.items()}
-
-
-def _partial_one(definition: dict[str, Any]) -> dict[str, Any]:
-    """A definition without what it requires: an axis or a profile may supply that."""
-    return {key: value for key, value in definition.items() if key not in ("required", "discriminator")}
+def _partial(value: Any) -> Any:
+    """A schema without what it requires: an axis or a profile may supply that. A union then has to accept a part
+    that would fit several of its members."""
+    if isinstance(value, list):
+        return [_partial(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {key: child for key, child in value.items() if key not in ("required", "discriminator")}
+    return {"anyOf" if key == "oneOf" else key: _partial(child) for key, child in kept.items()}

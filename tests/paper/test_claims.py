@@ -46,9 +46,7 @@ def test_the_four_kinds_are_told_apart_by_their_keys():
 
 
 def test_claims_survive_a_round_trip_through_json():
-    claims = parse(
-        effect(within={"growth_rate": 64}, published={"difference": -2.2, "source": "arXiv 1906.08637"})
-    )
+    claims = parse(effect(within={"growth_rate": 64}, published={"difference": -2.2, "source": "arXiv 1906.08637"}))
     assert PARSER.validate_json(PARSER.dump_json(claims)) == claims
 
 
@@ -116,21 +114,15 @@ def test_what_cannot_be_meant_is_refused_with_what_to_write(claim, message):
         ),
         (
             {"treatment": "xnorr"},
-            Mistake(
-                ("claims", 0, "treatment"), "unknown level of axis scaling 'xnorr'", ("none", "xnor"), "xnor"
-            ),
+            Mistake(("claims", 0, "treatment"), "unknown level of axis scaling 'xnorr'", ("none", "xnor"), "xnor"),
         ),
         (
             {"control": "xnor"},
-            Mistake(
-                ("claims", 0, "control"), "treatment and control are the same level 'xnor'", ("none", "xnor")
-            ),
+            Mistake(("claims", 0, "control"), "treatment and control are the same level 'xnor'", ("none", "xnor")),
         ),
         (
             {"metric": "test/top_1"},
-            Mistake(
-                ("claims", 0, "metric"), "unknown metric 'test/top_1'", tuple(sorted(METRICS)), "test/top1"
-            ),
+            Mistake(("claims", 0, "metric"), "unknown metric 'test/top_1'", tuple(sorted(METRICS)), "test/top1"),
         ),
         (
             {"metric": "model/size_mib", "expect": {"at_most": 1, "unit": "points"}},
@@ -173,9 +165,7 @@ def test_a_mistake_names_its_place_what_is_allowed_and_the_nearest(changes, mist
 
 
 def test_all_mistakes_come_at_once():
-    found = mistakes(
-        effect(axis="size", metric="loss"), effect(treatment="x"), effect(id="other", control="y")
-    )
+    found = mistakes(effect(axis="size", metric="loss"), effect(treatment="x"), effect(id="other", control="y"))
     assert [mistake.path[1:] for mistake in found] == [
         (0, "metric"),
         (0, "axis"),

@@ -42,9 +42,7 @@ def test_the_effect_is_the_mean_over_the_other_axes_with_seeds_as_replicates():
 
 
 def test_within_looks_at_a_part_of_the_grid():
-    effect = paired_effect(
-        ledger(penalty), "scaling", "xnor", "none", "test/top1", within={"estimator": "ste"}
-    )
+    effect = paired_effect(ledger(penalty), "scaling", "xnor", "none", "test/top1", within={"estimator": "ste"})
     assert effect.difference == pytest.approx(-0.03 + fmean(NOISE.values()))
     assert effect.contrast.by_context == pytest.approx(
         {f"downsampling={level}, estimator=ste": effect.difference for level in GRID["downsampling"]}
@@ -78,9 +76,7 @@ def test_a_value_that_is_no_number_is_a_gap(value):
     runs[-1] = observe(runs[-1].axes, runs[-1].seed, test__top1=value)
     effect = paired_effect(runs, "scaling", "xnor", "none", "test/top1")
     assert effect.n == 2
-    assert effect.missing == (
-        f"scaling=xnor, downsampling=fp, estimator=approx_sign, seed 2: test/top1 is {value}",
-    )
+    assert effect.missing == (f"scaling=xnor, downsampling=fp, estimator=approx_sign, seed 2: test/top1 is {value}",)
 
 
 def test_cells_whose_partner_is_excluded_from_the_plan_do_not_take_part():
@@ -105,8 +101,7 @@ def test_an_unknown_level_gives_no_estimate():
 
 def test_a_size_needs_no_second_seed():
     runs = [
-        observe({"downsampling": level}, 0, model__size_mib=size)
-        for level, size in (("binary", 3.36), ("fp", 4.0))
+        observe({"downsampling": level}, 0, model__size_mib=size) for level, size in (("binary", 3.36), ("fp", 4.0))
     ]
     effect = paired_effect(runs, "downsampling", "fp", "binary", "model/size_mib")
     assert effect.exact

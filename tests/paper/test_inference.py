@@ -50,9 +50,7 @@ def test_sampled_sign_flips_agree_with_the_t_test_where_both_apply_and_are_repea
     assert inference.sign_flip_p(values) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, abs=0.01)
 
 
-@pytest.mark.parametrize(
-    ("n", "p"), [(1, 1.0), (2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 1024)]
-)
+@pytest.mark.parametrize(("n", "p"), [(1, 1.0), (2, 0.5), (3, 0.25), (5, 0.0625), (6, 0.03125), (10, 2 / 1024)])
 def test_smallest_p_is_what_all_equal_signs_reach(n, p):
     assert inference.smallest_sign_flip_p(n) == p
     assert inference.sign_flip_p([0.1 + 0.01 * i for i in range(n)]) == p
@@ -81,10 +79,7 @@ def test_holm_lies_between_no_correction_and_bonferroni_and_keeps_the_order(ps):
     adjusted = inference.holm(ps)
     assert all(p <= a <= min(1, len(ps) * p) + 1e-15 for p, a in zip(ps, adjusted, strict=True))
     assert all(
-        a <= b
-        for (p, a) in zip(ps, adjusted, strict=True)
-        for (q, b) in zip(ps, adjusted, strict=True)
-        if p < q
+        a <= b for (p, a) in zip(ps, adjusted, strict=True) for (q, b) in zip(ps, adjusted, strict=True) if p < q
     )
 
 

@@ -83,9 +83,7 @@ def test_cells_bounds_and_orderings_are_judged():
         return 0.85 + height + 0.001 * ((seed * 7 + sum(map(len, axes.values()))) % 5)
 
     cells = [
-        {"estimator": estimator, "scaling": scaling}
-        for scaling in ("none", "xnor")
-        for estimator in GRID["estimator"]
+        {"estimator": estimator, "scaling": scaling} for scaling in ("none", "xnor") for estimator in GRID["estimator"]
     ]
     found = judge(
         ledger(top1, seeds=range(5)),
@@ -261,9 +259,7 @@ def test_an_incomplete_claim_stays_in_the_family():
 
 
 def test_an_open_claim_says_how_many_seeds_would_decide_it():
-    (few,) = judge(
-        ledger(scaled_by(0.15, spread=0.2), seeds=range(3)), AXIS | {"expect": {"direction": "increase"}}
-    )
+    (few,) = judge(ledger(scaled_by(0.15, spread=0.2), seeds=range(3)), AXIS | {"expect": {"direction": "increase"}})
     assert few.verdict is Verdict.INCONCLUSIVE
     needed = few.seeds_needed()
     # Power 0.8 for a true difference of 0.283 points at a spread of 0.306 (0.927 standard deviations).

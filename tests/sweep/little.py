@@ -171,7 +171,12 @@ class FakeExecutor:
 
 
 def play(
-    root: Path, runs: Iterable[PlannedRun], scripts: dict[str, list[Act]] | None = None, *, slots: int = 2, **policy: Any
+    root: Path,
+    runs: Iterable[PlannedRun],
+    scripts: dict[str, list[Act]] | None = None,
+    *,
+    slots: int = 2,
+    **policy: Any,
 ) -> tuple[Outcome, Listener, FakeExecutor]:
     """Sweep without training anything."""
     listener, executor = Listener(), FakeExecutor(scripts, slots)

@@ -113,9 +113,7 @@ def test_a_checkpoint_that_is_not_whole_is_not_believed(tmp_path: Path, damage: 
             directory.checkpoint_file.write_bytes(content[: len(content) // 2])
         case "flipped":  # one bit of a weight, which PyTorch itself would load without a word
             place = content.index(b"data/1") + 200
-            directory.checkpoint_file.write_bytes(
-                content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-            )
+            directory.checkpoint_file.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
         case "empty":
             directory.checkpoint_file.write_bytes(b"")
         case "another run's":
