@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from bnnlab.experiment.config import SGD, Adam, Bop, Constant, Cosine, OptimizerConfig, Polynomial, RAdam, Step
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
+from bnnlab.nn.binarization import AUTHORS
 from bnnlab.nn.layers import BinaryLinear
 
 OPTIMIZERS: tuple[OptimizerConfig, ...] = (
@@ -49,7 +50,7 @@ def test_a_constant_rate_stays_after_half_an_epoch_of_warm_up() -> None:
 
 def network() -> nn.Module:
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(4, 8), BinaryLinear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    return nn.Sequential(nn.Linear(4, 8), BinaryLinear(8, 8, binarization=AUTHORS), nn.BatchNorm1d(8), nn.Linear(8, 3))
 
 
 def step(
@@ -63,7 +64,7 @@ def step(
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images), labels)
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     optimizer.step(closure)
     schedule.step()
