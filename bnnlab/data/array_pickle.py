@@ -35,7 +35,7 @@ def load_arrays(raw: bytes, where: str) -> dict[str, Any]:
         raise DataDamaged(f"{where}: not a whole pickle of arrays ({error}). Fetch it again") from error
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     pass
 
 

@@ -128,9 +128,7 @@ def _read_parquet(variant: Variant, paths: list[Path]) -> LabelledImages:
         encoded, label = parquet.read_images(path, ("img", "image"), variant.parquet_label)
         _check_labels(variant, label, str(path))
         labels.append(label)
-        pixels += [
-            parquet.decode_small(image, IMAGE, f"{path}: row {row}") for row, image in enumerate(encoded)
-        ]
+        pixels += [parquet.decode_small(image, IMAGE, f"{path}: row {row}") for row, image in enumerate(encoded)]
     return LabelledImages(np.stack(pixels), np.concatenate(labels))
 
 

@@ -40,9 +40,7 @@ def describe(root: Path) -> Description:
     names = class_names(parts["train"])
     found = {part: list(_images(folder, names)) for part, folder in parts.items()}
     for label in sorted(set(range(len(names))) - {label for label, _ in found["train"]}):
-        raise DataDamaged(
-            f"{parts['train'] / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class"
-        )
+        raise DataDamaged(f"{parts['train'] / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class")
     paths = [path for images in found.values() for _, path in images]
     return Description(_fingerprint(root, paths), len(names), len(paths))
 
@@ -50,9 +48,7 @@ def describe(root: Path) -> Description:
 def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
     """The splits of a folder, which must be the one that the configuration was made for."""
     if root is None:
-        raise DataMissing(
-            "the data set 'folder' needs data.root: where its class folders lie on this machine"
-        )
+        raise DataMissing("the data set 'folder' needs data.root: where its class folders lie on this machine")
     found = describe(root)
     if found.fingerprint != config.fingerprint or found.classes != config.classes:
         raise DataDamaged(

@@ -48,9 +48,7 @@ def _labelled(images_path: Path, labels_path: Path) -> LabelledImages:
             f"{images_path}: images of {images.shape[2]}x{images.shape[1]} pixels; Fashion-MNIST has 28x28"
         )
     if len(images) != len(labels):
-        raise DataDamaged(
-            f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}"
-        )
+        raise DataDamaged(f"{labels_path}: {len(labels)} labels for the {len(images)} images of {images_path.name}")
     if len(labels) and labels.max() >= CLASSES:
         place = int((labels >= CLASSES).argmax())
         raise DataDamaged(f"{labels_path}: label {labels[place]} at place {place}; Fashion-MNIST has 0 to 9")

@@ -56,9 +56,7 @@ def _find_shards(folder: Path) -> Source | None:
 
 
 def _in_folder(path: Path) -> str:
-    return (
-        f"{path.parent.name}/{path.name}" if path.parent.name in ("train", "val", "validation") else path.name
-    )
+    return f"{path.parent.name}/{path.name}" if path.parent.name in ("train", "val", "validation") else path.name
 
 
 def read(source: Source, validation_per_class: int) -> Splits[EncodedImages]:
@@ -103,6 +101,4 @@ def _check_labels(images: EncodedImages) -> None:
     wrong = np.flatnonzero((images.labels < 0) | (images.labels >= CLASSES))
     if len(wrong):
         place = int(wrong[0])
-        raise DataDamaged(
-            f"{images.where(place)}: label {images.labels[place]}; ImageNet has 0 to {CLASSES - 1}"
-        )
+        raise DataDamaged(f"{images.where(place)}: label {images.labels[place]}; ImageNet has 0 to {CLASSES - 1}")

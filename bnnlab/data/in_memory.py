@@ -75,9 +75,7 @@ class InMemoryDataset:
         mine = torch.from_numpy(part.chosen)[self._shard.rank :: self._shard.world]
         share = max(1, self._batch_size // self._shard.world)
         chosen = [mine[start:stop] for start, stop in evaluation_bounds(len(mine), share)]
-        return InMemoryBatches(
-            images, Chain(), self._normalizer, chosen, [torch.empty(len(c), 0) for c in chosen]
-        )
+        return InMemoryBatches(images, Chain(), self._normalizer, chosen, [torch.empty(len(c), 0) for c in chosen])
 
 
 class _Resident:
@@ -116,6 +114,4 @@ class InMemoryBatches:
             chosen = torch.cat(self._chosen[first : first + step]).to(pixels.device, non_blocking=True)
             uniform = torch.cat(self._uniform[first : first + step]).to(pixels.device, non_blocking=True)
             images = self._normalizer(self._augmentation(pixels.index_select(0, chosen), uniform))
-            yield from zip(
-                torch.split(images, sizes), torch.split(labels.index_select(0, chosen), sizes), strict=True
-            )
+            yield from zip(torch.split(images, sizes), torch.split(labels.index_select(0, chosen), sizes), strict=True)

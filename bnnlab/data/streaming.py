@@ -49,7 +49,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """Shape: pixels (n, C, H, W) uint8, labels (n,) int64; damaged: where, and why."""
+    """Shape: pixels (n, C, H, W) uint8, channels last in memory; labels (n,) int64. `damaged`: where, and why."""
 
     pixels: Tensor
     labels: Tensor
@@ -65,8 +65,8 @@ class Decoder(TorchDataset[Response]):
 
     def __getitem__(self, request: Request) -> Response:
         images = self.sets[request.which]
-        shape = image_shape(self.config)
-        pixels = np.empty((len(request.chosen), *shape), dtype=np.uint8)
+        channels, height, width = image_shape(self.config)
+        pixels = np.empty((len(request.chosen), height, width, channels), dtype=np.uint8)
         damaged: dict[int, tuple[str, str]] = {}
         for place, index in enumerate(request.chosen.tolist()):
             try:
@@ -77,14 +77,12 @@ class Decoder(TorchDataset[Response]):
         kept = whole
         if damaged and request.epoch is not None and whole:
             # A batch keeps its size, which other processes count on: another of its images takes the place.
-            kept = [
-                place if place not in damaged else whole[place % len(whole)] for place in range(len(pixels))
-            ]
+            kept = [place if place not in damaged else whole[place % len(whole)] for place in range(len(pixels))]
         if damaged:
             pixels = pixels[kept]
         labels = images.labels[request.chosen[kept]]
         return Response(
-            torch.from_numpy(pixels),
+            torch.from_numpy(pixels).permute(0, 3, 1, 2),
             torch.from_numpy(labels),
             request.uniform[kept] if damaged else request.uniform,
             dict(damaged.values()),
@@ -103,7 +101,7 @@ class Decoder(TorchDataset[Response]):
         mirror = mirrors(config.augmentation) and random.random() < 0.5
         part = training_part(config.augmentation, random, size=config.image_size, resize=config.resize)
         image = decode_part(encoded, image_shape(config).channels, part, config.image_size)
-        return image[:, :, ::-1] if mirror else image
+        return image[:, ::-1] if mirror else image
 
 
 class Workers:

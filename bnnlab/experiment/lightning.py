@@ -21,9 +21,6 @@ from bnnlab.nn.telemetry import Telemetry
 
 Batch = tuple[Tensor, Tensor]
 
-TELEMETRY_IMAGES = 32
-"""Images that are looked at once an epoch for the share of masked gradients: about half a training step."""
-
 
 class Diverged(Exception):
     """The loss is NaN or infinite: nothing that follows would mean anything."""
@@ -69,6 +66,7 @@ class Training(pl.LightningModule):
         self.config = config
         self.network = network
         self.steps_per_epoch = steps_per_epoch
+        self.telemetry: Telemetry | None = None
         self.tallies = {"train": Tally(), "val": Tally(), "test": Tally()}
 
     def configure_optimizers(self) -> Any:
@@ -99,7 +97,11 @@ class Training(pl.LightningModule):
             clip_latent_weights_(self.network)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._measure("val", batch)
+        if batch_index == 0 and self.telemetry is not None:
+            with self.telemetry.watch:  # a pass that is made anyway
+                self._measure("val", batch)
+        else:
+            self._measure("val", batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         self._measure("test", batch)
@@ -148,20 +150,19 @@ class Recorder(pl.callbacks.Checkpoint):
         self.best: int | None = None
         """Index of the epoch with the highest validation accuracy; of equals the first."""
         self._started = 0.0
-        self._telemetry: Telemetry | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self._started = time.monotonic()
-        if self._telemetry is None:
-            images, _ = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
-            self._telemetry = Telemetry(_network(pl_module), images[:TELEMETRY_IMAGES])
+        assert isinstance(pl_module, Training)
+        if pl_module.telemetry is None:  # not before: only now a resumed run has its weights back
+            pl_module.telemetry = Telemetry(pl_module.network)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Training)
         metrics = pl_module.take("train", top5=False) | pl_module.take("val")
         metrics["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        if self._telemetry is not None:
-            metrics |= self._telemetry.measure()
+        if pl_module.telemetry is not None:
+            metrics |= pl_module.telemetry.measure()
         seconds = time.monotonic() - self._started
         epoch = Epoch(trainer.current_epoch, time.time(), seconds, metrics)
         self.epochs = (*self.epochs, epoch)
@@ -187,8 +188,3 @@ def save_tensors(state: Mapping[str, Tensor], path: Any) -> None:
     temporary = path.with_name(f".{path.name}.new")
     torch.save(dict(state), temporary)
     temporary.replace(path)
-
-
-def _network(module: pl.LightningModule) -> nn.Module:
-    assert isinstance(module, Training)
-    return module.network

@@ -132,10 +132,12 @@ class BinaryConv2d(BinaryLayer):
             mean = magnitude.mean(1, keepdim=True)
         else:
             mean = magnitude.view(len(magnitude), self.groups, -1, *magnitude.shape[2:]).mean(2)
-        kernel = mean.new_full((self.groups, 1, self.kernel_size, self.kernel_size), self.kernel_size**-2)
-        field = F.conv2d(
-            mean, kernel, stride=self.stride, padding=self.padding, dilation=self.dilation, groups=self.groups
-        )
+        mean = F.pad(mean, [self.padding] * 4)
+        if self.dilation == 1:  # two to six times faster than a convolution
+            field = F.avg_pool2d(mean, self.kernel_size, self.stride)
+        else:
+            kernel = mean.new_full((self.groups, 1, *[self.kernel_size] * 2), self.kernel_size**-2)
+            field = F.conv2d(mean, kernel, None, self.stride, 0, self.dilation, self.groups)
         return field if self.groups == 1 else field.repeat_interleave(self.out_channels // self.groups, 1)
 
     def extra_repr(self) -> str:

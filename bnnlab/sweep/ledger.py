@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ PLANS = ".plans"
 REPLACED = ".replaced"
 REFERENCES = ".references"
 PROJECTED = "projected.json"
+LINKS = "links.json"
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,17 @@ class Ledger:
 
     def set_projected(self, plan: Plan, uri: str) -> None:
         write_json(self.plan_folder(plan.plan_id) / PROJECTED, {"uri": uri})
+
+    def links(self, plan_id: str) -> dict[str, str]:
+        """Where each run of a plan is to be seen in MLflow, by run key."""
+        try:
+            found = json.loads((self.plan_folder(plan_id) / LINKS).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def set_links(self, plan_id: str, links: Mapping[str, str]) -> None:
+        write_json(self.plan_folder(plan_id) / LINKS, dict(sorted(links.items())))
 
     def saved_plans(self, study: str | None = None) -> Iterator[SavedPlan]:
         """The plans that were swept, oldest first; those of one study if it is named."""

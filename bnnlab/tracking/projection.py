@@ -17,7 +17,7 @@ from bnnlab.paper.matching import paper_metrics
 from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
-from bnnlab.tracking.store import artifact_location, store_lock
+from bnnlab.tracking.store import artifact_location, store_lock, tracking_uri, ui_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -224,6 +224,14 @@ class Projection:
             self.client.update_run(self.parent_id, status=status)
         else:
             self.client.set_terminated(self.parent_id, status)
+
+    def links(self) -> dict[str, str]:
+        """Where MLflow's UI shows each child, by run key."""
+        base = ui_address(tracking_uri(self.project))
+        return {
+            key: f"{base}/#/experiments/{self.experiment_id}/runs/{child.run_id}"
+            for key, child in self.children.items()
+        }
 
     def attach(self, name: str, text: str) -> None:
         """Log a text as an artefact of the parent."""

@@ -40,9 +40,7 @@ def test_the_fields_that_scripts_rely_on(fresh_machine):
     assert [entry["name"] for entry in entries] == [
         *("digits", "synthetic", "fashion_mnist", "cifar10", "cifar100", "imagenet", "folder")
     ]
-    assert all(
-        {"name", "present", "location", "looked_in", "how_to_get"} <= entry.keys() for entry in entries
-    )
+    assert all({"name", "present", "location", "looked_in", "how_to_get"} <= entry.keys() for entry in entries)
     by_name = {entry["name"]: entry for entry in entries}
     assert by_name["digits"]["present"]
     assert not by_name["cifar10"]["present"]
@@ -110,9 +108,7 @@ def test_the_two_cifars_are_told_apart(fresh_machine):
     assert locate("cifar100").location.name == "cifar-100-python"
 
 
-@pytest.mark.parametrize(
-    "folder", ["data/FashionMNIST/raw", "data/fashion-mnist", ".keras/datasets/fashion-mnist"]
-)
+@pytest.mark.parametrize("folder", ["data/FashionMNIST/raw", "data/fashion-mnist", ".keras/datasets/fashion-mnist"])
 def test_fashion_mnist_is_found_where_other_tools_put_it(fresh_machine, folder):
     images = random_images(20, (1, 28, 28), 10)
     write_fashion_mnist(fresh_machine / folder, images, images)
@@ -142,9 +138,7 @@ def test_the_real_fashion_mnist_of_debian():
     from bnnlab.data.config import FashionMNIST
     from bnnlab.data.normalization import STATISTICS
 
-    data = load(
-        FashionMNIST(name="fashion_mnist", normalization="unit"), evaluation="paper", batch_size=512, seed=0
-    )
+    data = load(FashionMNIST(name="fashion_mnist", normalization="unit"), evaluation="paper", batch_size=512, seed=0)
     assert sum(len(y) for _, y in data.train_batches(0)) == 60_000
     labels = np.concatenate([y.numpy() for _, y in data.test_batches()])
     assert np.bincount(labels).tolist() == [1000] * 10

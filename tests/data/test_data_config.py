@@ -38,9 +38,7 @@ def test_the_plan_knows_shape_and_classes(name, shape, classes):
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "cifar100", "imagenet", "folder"])
 def test_where_the_files_lie_is_no_part_of_a_run(name):
     here, there = (config(name, root=f"/{place}") for place in ("here", "there"))
-    assert (
-        here.model_dump(mode="json") == there.model_dump(mode="json") == config(name).model_dump(mode="json")
-    )
+    assert here.model_dump(mode="json") == there.model_dump(mode="json") == config(name).model_dump(mode="json")
     assert str(here.root) == "/here"
 
 
@@ -63,9 +61,7 @@ def test_what_decides_a_result_is_part_of_it(name, field, value):
     assert config(name, **{field: value}).model_dump(mode="json") != config(name).model_dump(mode="json")
 
 
-@pytest.mark.parametrize(
-    "name", ["digits", "synthetic", "fashion_mnist", "cifar10", "cifar100", "imagenet", "folder"]
-)
+@pytest.mark.parametrize("name", ["digits", "synthetic", "fashion_mnist", "cifar10", "cifar100", "imagenet", "folder"])
 def test_a_configuration_survives_being_written_down(name):
     original = config(name)
     assert ADAPTER.validate_json(original.model_dump_json()) == original

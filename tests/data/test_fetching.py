@@ -147,12 +147,9 @@ def test_without_a_network_it_says_what_to_do(server, tmp_path, monkeypatch):
     with pytest.raises(DataError) as error:
         fetch("cifar10", tmp_path)
     text = str(error.value)
-    assert text.startswith(
-        "file.gz cannot be downloaded (127.0.0.1: [Errno 111] Connection refused; no-such-host"
-    )
+    assert text.startswith("file.gz cannot be downloaded (127.0.0.1: [Errno 111] Connection refused; no-such-host")
     assert text.endswith(
-        " Without a network here, download http://127.0.0.1:9/file.gz elsewhere"
-        f" and put it at {tmp_path / 'file.gz'}"
+        f" Without a network here, download http://127.0.0.1:9/file.gz elsewhere and put it at {tmp_path / 'file.gz'}"
     )
 
 

@@ -143,9 +143,7 @@ def test_mistakes_are_told_before_anything_is_trained(tmp_path):
     assert invalid(root=root, channels=1, augmentation="high") == [
         "augmentation high varies colours; with channels: 1 use medium"
     ]
-    assert invalid(root=root, resize=100) == [
-        "resize 100 is smaller than image_size 224, which is cut out of it"
-    ]
+    assert invalid(root=root, resize=100) == ["resize 100 is smaller than image_size 224, which is cut out of it"]
     assert invalid() == ["Field required", "Field required"]
     (message,) = invalid(root=root / "Äpfel")
     assert message == (

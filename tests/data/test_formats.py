@@ -110,9 +110,7 @@ def damaged(read, path):
 class TestDamagedFashionMnist:
     @pytest.fixture
     def folder(self, tmp_path):
-        write_fashion_mnist(
-            tmp_path, random_images(60, (1, 28, 28), 10), random_images(20, (1, 28, 28), 10), gz=False
-        )
+        write_fashion_mnist(tmp_path, random_images(60, (1, 28, 28), 10), random_images(20, (1, 28, 28), 10), gz=False)
         return tmp_path
 
     def message(self, folder):
@@ -155,9 +153,7 @@ class TestDamagedFashionMnist:
 
     def test_a_label_out_of_range(self, folder):
         (folder / "t10k-labels-idx1-ubyte").write_bytes(idx(np.array([1] * 7 + [10] + [1] * 12, np.uint8)))
-        assert self.message(folder) == (
-            "DIR/t10k-labels-idx1-ubyte: label 10 at place 7; Fashion-MNIST has 0 to 9"
-        )
+        assert self.message(folder) == ("DIR/t10k-labels-idx1-ubyte: label 10 at place 7; Fashion-MNIST has 0 to 9")
 
     def test_a_file_that_is_not_there(self, folder):
         (folder / "train-labels-idx1-ubyte").unlink()
@@ -240,9 +236,7 @@ class TestDamagedCifar:
     def test_archive_of_something_else(self, tmp_path):
         with tarfile.open(tmp_path / "cifar-10-binary.tar.gz", "w:gz"):
             pass
-        assert self.message(tmp_path).startswith(
-            "DIR/cifar-10-binary.tar.gz: holds no data_batch_1.bin, data_b"
-        )
+        assert self.message(tmp_path).startswith("DIR/cifar-10-binary.tar.gz: holds no data_batch_1.bin, data_b")
 
     def test_parquet_cut_short(self, tmp_path):
         self.write(tmp_path, "parquet")
@@ -265,16 +259,12 @@ class TestDamagedCifar:
     def test_parquet_with_a_damaged_image(self, tmp_path):
         self.write(tmp_path, "parquet")
         write_parquet(tmp_path / "test-00000-of-00001.parquet", [b"\x89PNG\r\n"], {"label": [0]}, image="img")
-        assert self.message(tmp_path).startswith(
-            "DIR/test-00000-of-00001.parquet: row 0: not a whole image ("
-        )
+        assert self.message(tmp_path).startswith("DIR/test-00000-of-00001.parquet: row 0: not a whole image (")
 
     def test_fewer_images_than_were_published(self, tmp_path):
         self.write(tmp_path, "binary")
         message = damaged(lambda: batches(CIFAR10(name="cifar10"), tmp_path), tmp_path)
-        assert (
-            message == "DIR: 200 training and 100 test images; CIFAR-10 has 50,000 and 10,000. Fetch it again"
-        )
+        assert message == "DIR: 200 training and 100 test images; CIFAR-10 has 50,000 and 10,000. Fetch it again"
 
 
 @pytest.mark.slow
@@ -282,8 +272,5 @@ def test_cifar10_of_its_published_size(tmp_path):
     train, test = random_images(50_000, (3, 32, 32), 10), random_images(10_000, (3, 32, 32), 10, seed=1)
     write_cifar(tmp_path, "cifar10", train, test, "binary")
     data = load(CIFAR10(name="cifar10"), evaluation="holdout", batch_size=128, seed=0, root=tmp_path)
-    sizes = [
-        sum(len(y) for _, y in part)
-        for part in (data.train_batches(0), data.val_batches(), data.test_batches())
-    ]
+    sizes = [sum(len(y) for _, y in part) for part in (data.train_batches(0), data.val_batches(), data.test_batches())]
     assert sizes == [45_000, 5_000, 10_000]

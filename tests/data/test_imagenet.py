@@ -26,11 +26,7 @@ SHAPES = ["class folders", "tar shards", "parquet"]
 def images():
     """(name, label, JPEG): two training images a class and one test image for every other class."""
     some = [jpeg(*size, seed=seed) for seed, size in enumerate([(40, 30), (24, 36), (33, 33)] * 5)]
-    train = [
-        (f"{wnid}_{i}", label, some[(label * 2 + i) % 15])
-        for label, wnid in enumerate(WNIDS)
-        for i in range(2)
-    ]
+    train = [(f"{wnid}_{i}", label, some[(label * 2 + i) % 15]) for label, wnid in enumerate(WNIDS) for i in range(2)]
     test = [(f"ILSVRC2012_val_{label:08d}", label, some[label % 15]) for label in range(0, 1000, 2)]
     return train, test
 
@@ -86,10 +82,7 @@ def root_of(copies, shape):
 
 def by_name(part):
     """{name of the image: (label, encoded image)} of a part."""
-    return {
-        identity(part.images.names[i]): (part.images.labels[i], part.images.read(i))
-        for i in map(int, part.chosen)
-    }
+    return {identity(part.images.names[i]): (part.images.labels[i], part.images.read(i)) for i in map(int, part.chosen)}
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -102,17 +95,14 @@ def test_names_labels_and_bytes_are_kept(shape, copies, images):
 
 
 def test_every_shape_holds_out_the_same_images(copies):
-    held_out = [
-        set(by_name(imagenet.read(imagenet.find(root_of(copies, shape)), 1).validation)) for shape in SHAPES
-    ]
+    held_out = [set(by_name(imagenet.read(imagenet.find(root_of(copies, shape)), 1).validation)) for shape in SHAPES]
     assert len(held_out[0]) == 1000
     assert held_out[0] == held_out[1] == held_out[2]
 
 
 def test_folders_and_shards_give_the_same_batches(copies):
     first, second = (
-        load(CONFIG, evaluation="holdout", batch_size=250, seed=0, root=root_of(copies, shape))
-        for shape in SHAPES[:2]
+        load(CONFIG, evaluation="holdout", batch_size=250, seed=0, root=root_of(copies, shape)) for shape in SHAPES[:2]
     )
     assert first.image == (3, 16, 16)
     assert first.num_classes == 1000
@@ -129,11 +119,7 @@ def test_parquet_gives_the_same_test_images(copies):
     tested = []
     for shape in ("class folders", "parquet"):
         data = load(CONFIG, evaluation="paper", batch_size=64, seed=0, root=root_of(copies, shape))
-        rows = [
-            (int(y), x.numpy().tobytes())
-            for xs, ys in data.test_batches()
-            for x, y in zip(xs, ys, strict=True)
-        ]
+        rows = [(int(y), x.numpy().tobytes()) for xs, ys in data.test_batches() for x, y in zip(xs, ys, strict=True)]
         tested.append(sorted(rows))
         assert sum(len(labels) for _, labels in data.train_batches(0)) == 2000
     assert tested[0] == tested[1]
@@ -186,9 +172,7 @@ class TestDamagedCopies:
     def test_a_class_out_of_range(self, tmp_path):
         self.shards(tmp_path)
         write_shard(tmp_path / "train-0.tar", [("a/1", jpeg(9, 9), 1000)])
-        assert message(lambda: read(tmp_path), tmp_path) == (
-            "DIR/train-0.tar: a/1: label 1000; ImageNet has 0 to 999"
-        )
+        assert message(lambda: read(tmp_path), tmp_path) == ("DIR/train-0.tar: a/1: label 1000; ImageNet has 0 to 999")
 
     def test_the_archive_of_image_net_org(self, tmp_path):
         self.shards(tmp_path)
@@ -226,9 +210,7 @@ class TestDamagedCopies:
             ),
             tmp_path,
         )
-        assert found == (
-            "DIR: 5 training and 5 test images; ImageNet (ILSVRC 2012) has 2,000 and 500. Fetch it again"
-        )
+        assert found == ("DIR: 5 training and 5 test images; ImageNet (ILSVRC 2012) has 2,000 and 500. Fetch it again")
 
     def test_a_parquet_page_that_is_damaged(self, copies, tmp_path):
         for path in (copies["parquet"] / "data").iterdir():

@@ -77,9 +77,7 @@ def test_each_image_is_seen_once_an_epoch_over_all_processes(count, batch_size, 
 def test_processes_share_the_batches_of_a_single_process():
     config = numbered(64)
     alone = [images for images, _ in loaded(config, batch_size=16).train_batches(1)]
-    first, second = (
-        list(loaded(config, batch_size=16, shard=Shard(r, 2)).train_batches(1)) for r in range(2)
-    )
+    first, second = (list(loaded(config, batch_size=16, shard=Shard(r, 2)).train_batches(1)) for r in range(2))
     for whole, (even, _), (odd, _) in zip(alone, first, second, strict=True):
         assert torch.equal(whole[0::2], even)
         assert torch.equal(whole[1::2], odd)
@@ -95,9 +93,7 @@ def test_same_seed_same_batches_and_another_seed_or_epoch_others(evaluation):
         assert torch.equal(y, y2)
     images, _ = everything(first.train_batches(4))
     assert not torch.equal(images, everything(first.train_batches(5))[0])
-    assert not torch.equal(
-        images, everything(loaded(config, seed=4, evaluation=evaluation).train_batches(4))[0]
-    )
+    assert not torch.equal(images, everything(loaded(config, seed=4, evaluation=evaluation).train_batches(4))[0])
 
 
 def test_an_iteration_can_be_repeated():
@@ -139,9 +135,7 @@ def test_normalization_is_as_named(normalization):
 @given(level=st.sampled_from([1, 2]), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=10, deadline=None)
 def test_a_shift_moves_the_image_and_fills_with_black(level, seed):
-    plain, moved = (
-        loaded(numbered(24, augmentation=a), seed=seed, batch_size=24) for a in ("none", f"shift{level}")
-    )
+    plain, moved = (loaded(numbered(24, augmentation=a), seed=seed, batch_size=24) for a in ("none", f"shift{level}"))
     originals, labels = everything(plain.train_batches(0))
     images, labels_moved = everything(moved.train_batches(0))
     assert torch.equal(labels, labels_moved)
