@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bnnlab.experiment.config import RunConfig
-from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
+from bnnlab.experiment.directory import RunDirectory
+from bnnlab.experiment.files import replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
