@@ -34,6 +34,14 @@ class Choices:
 
 def run_sweep(plan: Plan, choices: Choices) -> int:
     """Sweep a plan and print its answer. Gives the exit code."""
+    try:
+        return _run_sweep(plan, choices)
+    except KeyboardInterrupt:
+        say(f"interrupted; nothing is lost, the same command goes on:  {_command()}")
+        return 130
+
+
+def _run_sweep(plan: Plan, choices: Choices) -> int:
     project = find_project()
     ledger = Ledger(project.ledger)
     ledger.save_plan(plan)
@@ -45,7 +53,11 @@ def run_sweep(plan: Plan, choices: Choices) -> int:
         say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
     elif finished:
         _report_other_code(plan, ledger)
-    if finished == len(plan.all_runs) and not choices.rerun and ledger.is_projected(plan, tracking_uri(project)):
+    if (
+        finished == len(plan.all_runs)
+        and not choices.rerun
+        and ledger.is_projected(plan.plan_id, tracking_uri(project))
+    ):
         print_results(plan, ledger)
         say("nothing to train: every run of this plan is finished")
         return 0
@@ -54,15 +66,20 @@ def run_sweep(plan: Plan, choices: Choices) -> int:
 
 def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> int:
     started = time.monotonic()
+    ledger.clear_projected(plan.plan_id)
+    executor = LocalExecutor(choices.workers)
     tracker = Tracker(project, ledger, plan)
     progress = Progress(plan, workers=choices.workers)
-    engine = Engine(ledger, LocalExecutor(choices.workers), choices.execution, [progress, tracker], choices.policy)
+    engine = Engine(ledger, executor, choices.execution, [progress, tracker], choices.policy)
     tracker.start()
-    with progress:
-        outcome = engine.run(plan.all_runs)
-    tracker.close(after_sweep)
+    try:
+        with progress:
+            outcome = engine.run(plan.all_runs)
+    finally:
+        executor.close()
+        tracker.close(after_sweep)
     if tracker.complete:
-        ledger.set_projected(plan, tracking_uri(project))
+        ledger.set_projected(plan.plan_id, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)
     return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
@@ -75,21 +92,27 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
     if tracker.problem is not None:
         say(f"MLflow at {tracking_uri(project)} could not be written ({tracker.problem}).")
         say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
+    elif not tracker.complete:
+        say("MLflow is kept up to date by another sweep of this plan, which is still running.")
+    for run in plan.all_runs:
+        if run.run_key in outcome.failed:
+            say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
+    left = len(plan.all_runs) - trained - reused - failed
+    if outcome.stopped:
+        say(f"ended with {left} runs to go: {outcome.stopped}")
     if outcome.interrupted:
-        left = len(plan.all_runs) - trained - reused - failed
         say(f"interrupted with {left} runs to go; the same command goes on:  {_command()}")
         return 130
     if failed:
-        for run in plan.all_runs:
-            if run.run_key in outcome.failed:
-                say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
-        say(f"after mending the cause, try them again:  {_command()} --retry-failed")
+        say(f"after mending the cause, try them again:  {_command('--retry-failed')}")
         return 1
     return 0
 
 
-def _command() -> str:
-    return " ".join(["bnnlab", *sys.argv[1:]])
+def _command(*more: str) -> str:
+    """The command that goes on with this sweep. Not with --rerun: what that has trained by now would go again."""
+    words = [word for word in sys.argv[1:] if word != "--rerun"]
+    return " ".join(["bnnlab", *words, *(word for word in more if word not in words)])
 
 
 def _report_other_code(plan: Plan, ledger: Ledger) -> None:
@@ -103,4 +126,4 @@ def _report_other_code(plan: Plan, ledger: Ledger) -> None:
     if others := {code: n for code, n in codes.items() if code != mine}:
         counts = ", ".join(f"{n} by code {code}" for code, n in sorted(others.items()))
         say(f"reused runs were trained by other code than today's {mine}: {counts}")
-        say(f"to train them again:  {_command()} --rerun")
+        say(f"to train them again:  {' '.join(['bnnlab', *sys.argv[1:], '--rerun'])}")

@@ -29,7 +29,8 @@ def sync(
     from bnnlab.sweep.ledger import Ledger
     from bnnlab.sweep.plan import read_plan
     from bnnlab.sweep.project import find_project
-    from bnnlab.tracking.store import tracking_uri
+    from bnnlab.tracking.claim import PlanIsKept
+    from bnnlab.tracking.store import reason, tracking_uri
     from bnnlab.tracking.sync import sync_plan
 
     project = find_project()
@@ -46,15 +47,17 @@ def sync(
     for plan in plans:
         try:
             count = sync_plan(project, ledger, plan, after_sweep)
+            ledger.set_projected(plan.plan_id, tracking_uri(project))
             say(f"{plan.study} ({plan.profile}, plan {plan.plan_id}): {count} runs are in MLflow as in the ledger")
+        except PlanIsKept:
+            say(f"{plan.study} ({plan.profile}, plan {plan.plan_id}): a sweep that is running keeps MLflow up to date")
         except Exception as error:
             from bnnlab.cli.app import settings
 
             if settings.debug:
                 raise
             failed = True
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            say(f"{plan.study} ({plan.profile}): MLflow at {tracking_uri(project)} cannot be written: {reason}")
+            say(f"{plan.study} ({plan.profile}): MLflow at {tracking_uri(project)} cannot be written: {reason(error)}")
     if failed:
         say("The ledger is complete; run `bnnlab sync` again when the store can be reached.")
         raise typer.Exit(1)

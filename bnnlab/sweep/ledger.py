@@ -11,7 +11,7 @@ from typing import Any
 
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory
-from bnnlab.experiment.files import replace_file, write_json
+from bnnlab.experiment.files import read_json, replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
@@ -74,9 +74,12 @@ class Ledger:
         return tuple(Observation(axes, run.seed, record) for run, record in records for axes in (run.axes, *run.also))
 
     def put_aside(self, run_key: str) -> Path | None:
-        """Make room to train a run again; what was there is kept under `runs/.replaced/`."""
+        """Make room to train a run again; what was there is kept under `runs/.replaced/`.
+
+        None where there is nothing, or where a process is training the run.
+        """
         source = self.root / run_key
-        if not source.exists():
+        if not source.exists() or self.directory(run_key).is_locked():
             return None
         shelf = self.root / REPLACED
         shelf.mkdir(parents=True, exist_ok=True)
@@ -117,17 +120,18 @@ class Ledger:
         replace_file(folder / "spec.yaml", plan.spec_text.encode())
         write_json(folder / "plan.json", plan_manifest(plan) | {"first_swept": time.time()})
 
-    def is_projected(self, plan: Plan, uri: str) -> bool:
-        """Whether all of a plan is known to be in the MLflow store at `uri`."""
-        try:
-            found = json.loads((self.plan_folder(plan.plan_id) / PROJECTED).read_bytes())
-        except (OSError, ValueError):
-            return False
+    def is_projected(self, plan_id: str, uri: str) -> bool:
+        """Whether all of a plan is known to be in the MLflow store at `uri`, with nothing changed since."""
+        found = read_json(self.plan_folder(plan_id) / PROJECTED)
         path = uri.removeprefix("sqlite:///")
         return bool(found == {"uri": uri}) and (path == uri or Path(path).exists())
 
-    def set_projected(self, plan: Plan, uri: str) -> None:
-        write_json(self.plan_folder(plan.plan_id) / PROJECTED, {"uri": uri})
+    def set_projected(self, plan_id: str, uri: str) -> None:
+        write_json(self.plan_folder(plan_id) / PROJECTED, {"uri": uri})
+
+    def clear_projected(self, plan_id: str) -> None:
+        """Something of a plan is about to change: MLflow no longer has all of it."""
+        (self.plan_folder(plan_id) / PROJECTED).unlink(missing_ok=True)
 
     def links(self, plan_id: str) -> dict[str, str]:
         """Where each run of a plan is to be seen in MLflow, by run key."""

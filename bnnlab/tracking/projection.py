@@ -244,10 +244,15 @@ class Projection:
         children: dict[str, _Child] = {}
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent_id}'"):
             tags = run.data.tags
-            if "bnnlab.run_key" in tags:
-                children[tags["bnnlab.run_key"]] = _Child(
-                    run.info.run_id, run.info.status, self._epochs_of(run), tags.get(BEGUN_TAG), tags.get(CAUSE_TAG)
-                )
+            key = tags.get("bnnlab.run_key")
+            if key is None:
+                continue
+            if key in children:  # a request was sent twice, because its first answer was lost
+                self.client.delete_run(run.info.run_id)
+                continue
+            children[key] = _Child(
+                run.info.run_id, run.info.status, self._epochs_of(run), tags.get(BEGUN_TAG), tags.get(CAUSE_TAG)
+            )
         return children
 
     def _epochs_of(self, run: Run) -> int:

@@ -8,6 +8,7 @@ from bnnlab.experiment.record import RunState
 from bnnlab.sweep.ledger import Ledger, SavedPlan
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project
+from bnnlab.tracking.claim import claim
 from bnnlab.tracking.projection import Projection
 from bnnlab.tracking.store import open_client
 
@@ -17,13 +18,15 @@ Describe = Callable[[Projection], str]
 def sync_plan(project: Project, ledger: Ledger, plan: Plan | SavedPlan, describe: Describe) -> int:
     """Make MLflow match the ledger for a plan; gives the number of runs that are in both.
 
-    A run that another process trains at this moment stays RUNNING. Raises what MLflow raises.
+    A run that another process trains at this moment stays RUNNING. Raises PlanIsKept where a sweep of this plan does
+    the same at this moment, and what MLflow raises.
     """
-    projection = Projection(open_client(project), project, ledger, plan)
-    for run in plan.all_runs:
-        projection.bring(run)
-    states = [ledger.state(run.run_key) for run in plan.all_runs]
-    projection.close_parent(parent_status(states), describe(projection))
+    with claim(ledger.plan_folder(plan.plan_id)):
+        projection = Projection(open_client(project), project, ledger, plan)
+        for run in plan.all_runs:
+            projection.bring(run)
+        states = [ledger.state(run.run_key) for run in plan.all_runs]
+        projection.close_parent(parent_status(states), describe(projection))
     return sum(state is not RunState.PENDING for state in states)
 
 

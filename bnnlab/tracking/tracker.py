@@ -6,7 +6,6 @@ then. What is still missing at the end, `bnnlab sync` brings.
 
 from __future__ import annotations
 
-import fcntl
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from bnnlab.sweep.events import Event, RunElsewhere, RunFailed
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
+from bnnlab.tracking.claim import PlanIsKept, claim
 from bnnlab.tracking.projection import Projection
 from bnnlab.tracking.store import open_client, reason
 from bnnlab.tracking.sync import parent_status
@@ -116,13 +116,10 @@ class Tracker:
     def _alone(self) -> bool:
         """Whether this process is the one that projects this plan. Where another one does, its end is waited for."""
         if self._claim is None:
-            claim = self.ledger.plan_folder(self.plan.plan_id).joinpath("tracker.lock").open("a")
             try:
-                fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                claim.close()
+                self._claim = claim(self.ledger.plan_folder(self.plan.plan_id))
+            except (PlanIsKept, OSError):
                 return False
-            self._claim = claim
         return True
 
     def _give_up_for_now(self, error: Exception) -> None:
