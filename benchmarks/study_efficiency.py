@@ -2,9 +2,10 @@
 
     python benchmarks/study_efficiency.py [--repeats 3] [--spec studies/scaling_ablation.yaml]
 
-The bare loop knows no validation, no metrics, no checkpoint, no MLflow and no resuming: it builds the same networks, draws the
-same batches and takes the same optimizer steps, its runs divided over as many processes as there are cores, one thread each. Both
-sides start from a cold interpreter and are taken in turn. Efficiency is bare time / sweep time, pair by pair.
+The bare loop knows no validation, no metrics, no checkpoint, no MLflow and no resuming: it builds the same
+networks, draws the same batches and takes the same optimizer steps, its runs divided over as many processes as
+there are cores, one thread each. Both sides start from a cold interpreter and are taken in turn. Efficiency is bare
+time / sweep time, pair by pair.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ def main() -> None:
         ratios.append(bare_s / sweep_s)
         print(f"{repeat + 1}: sweep {sweep_s:.1f} s, bare loop {bare_s:.1f} s, efficiency {ratios[-1]:.3f}", flush=True)
     print(
-        f"efficiency: median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}, n {len(ratios)}"
+        f"efficiency: median {statistics.median(ratios):.3f}, {min(ratios):.3f} to {max(ratios):.3f}, n {len(ratios)}"
     )
 
 

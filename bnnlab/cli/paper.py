@@ -73,8 +73,6 @@ def import_wiki(
     project = find_project()
     Ledger(project.ledger).save_references(wiki.runs)
     logged = log_references(project, wiki.runs, into)
-    say(
-        f"{len(wiki.runs)} runs of the authors are in the ledger; {logged} of them are new in MLflow experiment '{into}'"
-    )
+    say(f"{len(wiki.runs)} runs of the authors are in the ledger; {logged} are new in MLflow experiment '{into}'")
     if not wiki.runs:
         raise typer.Exit(1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bnnlab.cli.app import Profile, Seeds, Sets, SpecPath
+
+if TYPE_CHECKING:
+    from bnnlab.sweep.plan import Plan
 
 
 def register(app: typer.Typer) -> None:
@@ -37,12 +40,34 @@ def sweep(
         plan(spec, profile, set_, seeds, json=False)
         return
 
+    from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
     from bnnlab.experiment.execution import Execution
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.plan import read_plan
 
     planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
+    _require_data(planned)
     execution = Execution(threads=threads, device=device, study=planned.study, plan=planned.plan_id)
     choices = Choices(workers, execution, Policy(retry_failed=retry_failed, fail_fast=fail_fast), rerun)
     raise typer.Exit(run_sweep(planned, choices))
+
+
+def _require_data(plan: Plan) -> None:
+    """Exit where a data set that is to be trained on is not here: now, not one failed run after another."""
+    from bnnlab.cli.output import say
+    from bnnlab.data.catalogue import require_present
+    from bnnlab.data.errors import DataError
+
+    problems: dict[str, None] = {}
+    for data in {run.config.data.model_dump_json(): run.config.data for run in plan.all_runs}.values():
+        try:
+            require_present(data)
+        except DataError as error:
+            problems[str(error)] = None
+    for problem in problems:
+        say(problem)
+    if problems:
+        say("nothing was started.")
+        raise typer.Exit(2)

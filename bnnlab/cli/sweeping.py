@@ -19,7 +19,6 @@ from bnnlab.sweep.local import LocalExecutor
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project, find_project
 from bnnlab.tracking.store import tracking_uri
-from bnnlab.tracking.sync import parent_status
 from bnnlab.tracking.tracker import Tracker
 
 
@@ -61,8 +60,8 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
     tracker.start()
     with progress:
         outcome = engine.run(plan.all_runs)
-    tracker.close(parent_status([ledger.state(run.run_key) for run in plan.all_runs]), after_sweep)
-    if tracker.problem is None:
+    tracker.close(after_sweep)
+    if tracker.complete:
         ledger.set_projected(plan, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)

@@ -4,16 +4,17 @@
     attempts.jsonl  one line for every process that took the run up
     metrics.jsonl   one line an epoch, as they come
     last.ckpt       everything needed to go on after the last finished epoch
-    best.pt         weights of the epoch with the best validation accuracy
+    best-N.pt       weights of the epoch with the best validation accuracy, N from zero
     weights.pt      final weights
-    failure.json    why the run failed; gone as soon as it is tried again
+    failure.json    why the last attempt failed; gone as soon as the run is tried again
     result.json     final metrics and provenance, written at the very end: it alone makes a run finished
     lock            held by the process that trains; released by the kernel however that process ends
-    log.txt         what the process printed
+    heartbeat       signs of life of that process
+    log.txt         what it printed
 
-Only the process that holds the lock writes, but for `failure.json` of a process that died without a word,
-which the coordinator writes. Every file is replaced in one step, or appended to by whole lines that a reader
-may find cut short: readers tolerate that.
+Only the process that holds the lock writes; a coordinator that gives a run up takes the lock to say so. Every file is
+replaced in one step, or appended to by whole lines that a reader may find cut short: readers tolerate that. An epoch
+is in the checkpoint before it is in the metrics, so that no reader ever sees an epoch that is taken back.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ import fcntl
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,14 +35,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.failure import Failure
+from bnnlab.experiment.files import append_line, read_json, replace_file, write_json
+from bnnlab.experiment.heartbeat import Pulse, read_pulse
+from bnnlab.experiment.holder import Holder
 from bnnlab.experiment.record import RunRecord, RunState
 
-LOCK_PATIENCE_S = 5.0
+LOCK_PATIENCE_S = 0.5
 """A reader that looks whether a lock is held holds it for an instant itself; a writer waits that out."""
 
 
 class RunIsTaken(Exception):
-    """Another process is training this run."""
+    """Another process is training this run, or has finished it."""
 
 
 class WrongDirectory(Exception):
@@ -58,17 +64,14 @@ class Epoch:
     seconds: float
     metrics: Mapping[str, float]
 
+    @classmethod
+    def from_json(cls, found: Any) -> Epoch:
+        """Raises ValueError, KeyError or TypeError where `found` is no whole epoch."""
+        metrics = {str(name): float(value) for name, value in dict(found["metrics"]).items()}
+        return cls(int(found["epoch"]), float(found["time"]), float(found["seconds"]), metrics)
 
-@dataclass(frozen=True)
-class Failure:
-    """Why a run failed."""
-
-    kind: str
-    """"diverged", "out_of_memory", "disk_full", "data", "exception" or "died"."""
-    cause: str
-    """One sentence for a person."""
-    log_tail: str = ""
-    attempts: int = 1
+    def as_json(self) -> dict[str, Any]:
+        return {"epoch": self.index, "time": self.time, "seconds": self.seconds, "metrics": dict(self.metrics)}
 
 
 class RunDirectory:
@@ -80,11 +83,11 @@ class RunDirectory:
         self.attempts_file = path / "attempts.jsonl"
         self.metrics_file = path / "metrics.jsonl"
         self.checkpoint_file = path / "last.ckpt"
-        self.best_file = path / "best.pt"
         self.weights_file = path / "weights.pt"
         self.failure_file = path / "failure.json"
         self.result_file = path / "result.json"
         self.lock_file = path / "lock"
+        self.heartbeat_file = path / "heartbeat"
         self.log_file = path / "log.txt"
 
     @cached_property
@@ -98,7 +101,7 @@ class RunDirectory:
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if self.config_file.exists():
-            found = _read_json(self.config_file)
+            found = read_json(self.config_file)
             if found is not None and found != config.model_dump(mode="json"):
                 raise WrongDirectory(f"{self.config_file} is not the configuration of run {config.run_key}")
             if found is not None:
@@ -117,7 +120,10 @@ class RunDirectory:
             return RunState.FINISHED
         if self.is_locked():
             return RunState.RUNNING
-        if self.failure() is not None:
+        if self.result() is not None:  # its process may have finished it between the two looks above
+            return RunState.FINISHED
+        failure = self.failure()
+        if failure is not None and failure.final:
             return RunState.FAILED
         if self.metrics_file.exists() or self.checkpoint_file.exists():
             return RunState.INTERRUPTED
@@ -125,17 +131,17 @@ class RunDirectory:
 
     def result(self) -> dict[str, Any] | None:
         """The result, or None where there is none that can be believed."""
-        found = _read_json(self.result_file)
+        found = read_json(self.result_file)
         if not isinstance(found, dict) or found.get("run_key") != self.run_key:
             return None
         return found if isinstance(found.get("metrics"), dict) else None
 
     def failure(self) -> Failure | None:
-        found = _read_json(self.failure_file)
-        try:
-            return Failure(**found) if isinstance(found, dict) else None
-        except TypeError:
-            return Failure("exception", f"{self.failure_file.name} cannot be read")
+        """Why the last attempt failed; None also where that cannot be read: the run is then just tried again."""
+        found = read_json(self.failure_file)
+        with suppress(ValueError):
+            return Failure.from_json(found) if isinstance(found, dict) else None
+        return None
 
     def epochs(self) -> tuple[Epoch, ...]:
         """The finished epochs in order; a line that is cut short or out of order ends them."""
@@ -143,8 +149,7 @@ class RunDirectory:
         with suppress(OSError):
             for line in self.metrics_file.read_bytes().splitlines():
                 try:
-                    found = json.loads(line)
-                    epoch = Epoch(found["epoch"], found["time"], found["seconds"], found["metrics"])
+                    epoch = Epoch.from_json(json.loads(line))
                 except (ValueError, KeyError, TypeError):
                     break
                 if epoch.index != len(epochs):
@@ -158,6 +163,16 @@ class RunDirectory:
             return self.attempts_file.read_bytes().count(b"\n")
         except OSError:
             return 0
+
+    def holder(self) -> Holder | None:
+        """The process that took the run up last; None where that cannot be read."""
+        with suppress(OSError, ValueError, IndexError, AttributeError):
+            return Holder.from_json(json.loads(self.attempts_file.read_bytes().splitlines()[-1]).get("holder"))
+        return None
+
+    def pulse(self) -> Pulse | None:
+        """The last sign of life of the process that trains, or trained, the run."""
+        return read_pulse(self.heartbeat_file)
 
     def log_tail(self, lines: int = 20) -> str:
         try:
@@ -190,7 +205,7 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run. Raises RunIsTaken where another process holds it."""
+        """Hold the run. Raises RunIsTaken where another process holds it, OSError where it cannot be written."""
         with self.lock_file.open("a") as lock:
             deadline = time.monotonic() + LOCK_PATIENCE_S
             while True:
@@ -217,19 +232,25 @@ class RunDirectory:
     # -- what the holder of the lock writes ------------------------------------------------------
 
     def add_attempt(self, facts: Mapping[str, Any]) -> None:
-        with self.attempts_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
+        append_line(self.attempts_file, json.dumps(facts))
 
     def add_epoch(self, epoch: Epoch) -> None:
-        with self.metrics_file.open("a", encoding="utf-8") as file:
-            file.write(_epoch_line(epoch))
+        append_line(self.metrics_file, _epoch_line(epoch))
 
     def set_epochs(self, epochs: tuple[Epoch, ...]) -> None:
-        """Forget every epoch but these: what a resumed run does first."""
-        replace_file(self.metrics_file, "".join(_epoch_line(epoch) for epoch in epochs).encode())
+        """Make these all epochs that there are: what a run does first that is taken up again."""
+        replace_file(self.metrics_file, "".join(f"{_epoch_line(epoch)}\n" for epoch in epochs).encode())
+
+    def best_file(self, epoch: int) -> Path:
+        """Where the weights of an epoch lie while it is the best one."""
+        return self.path / f"best-{epoch}.pt"
+
+    def best_files(self) -> list[Path]:
+        """Every such file. There is more than one after a crash between two epochs that were each the best."""
+        return [path for path in self.path.iterdir() if re.fullmatch(r"best-\d+\.pt", path.name)]
 
     def set_failure(self, failure: Failure) -> None:
-        write_json(self.failure_file, vars(failure))
+        write_json(self.failure_file, asdict(failure))
 
     def set_result(self, metrics: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Make the run finished. Raises ValueError for a metric that is not a finite number."""
@@ -238,43 +259,20 @@ class RunDirectory:
             raise ValueError(f"not finite: {odd}")
         result = {"run_key": self.run_key, "metrics": dict(metrics), "provenance": dict(provenance)}
         write_json(self.result_file, result, durable=True)
-        for leftover in (self.checkpoint_file, self.best_file, self.failure_file):
-            leftover.unlink(missing_ok=True)
+        self.tidy()
 
+    def tidy(self) -> None:
+        """Remove what a finished run needs no more, as far as that is possible."""
+        for leftover in (self.checkpoint_file, self.failure_file, self.heartbeat_file, *self.best_files()):
+            with suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
-    """Write in one step: a reader finds the old file or the new one."""
-    replace_file(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode(), durable=durable)
-
-
-def replace_file(path: Path, content: bytes, *, durable: bool = False) -> None:
-    """Put `content` at `path` in one step; `durable` also survives the loss of power."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if durable:
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+    def sweep_temporaries(self) -> None:
+        """Remove the halves of files that earlier processes of this run were killed over."""
+        for path in self.path.glob(".*"):
+            if not path.name.startswith(".config.json."):  # coordinators write that one, without the lock
+                path.unlink(missing_ok=True)
 
 
 def _epoch_line(epoch: Epoch) -> str:
-    fields = {"epoch": epoch.index, "time": epoch.time, "seconds": epoch.seconds, "metrics": dict(epoch.metrics)}
-    return json.dumps(fields, allow_nan=False) + "\n"
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
+    return json.dumps(epoch.as_json(), allow_nan=False)

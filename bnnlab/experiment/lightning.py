@@ -1,9 +1,8 @@
-"""The Lightning side of a run: the training step, what is measured, and what is written after each epoch."""
+"""The Lightning side of a run: the training step and what is measured."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -13,20 +12,13 @@ from torch.nn import functional as F
 
 from bnnlab.data.dataset import Dataset
 from bnnlab.experiment.config import RunConfig
-from bnnlab.experiment.directory import Epoch, RunDirectory
+from bnnlab.experiment.failure import Diverged
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
 from bnnlab.nn.latent import clip_latent_weights_
 from bnnlab.nn.progress import set_progress
 from bnnlab.nn.telemetry import Telemetry
 
 Batch = tuple[Tensor, Tensor]
-
-TELEMETRY_IMAGES = 32
-"""Images that are looked at once an epoch for the share of masked gradients: about half a training step."""
-
-
-class Diverged(Exception):
-    """The loss is NaN or infinite: nothing that follows would mean anything."""
 
 
 class Tally:
@@ -69,6 +61,7 @@ class Training(pl.LightningModule):
         self.config = config
         self.network = network
         self.steps_per_epoch = steps_per_epoch
+        self.telemetry: Telemetry | None = None
         self.tallies = {"train": Tally(), "val": Tally(), "test": Tally()}
 
     def configure_optimizers(self) -> Any:
@@ -99,7 +92,11 @@ class Training(pl.LightningModule):
             clip_latent_weights_(self.network)
 
     def validation_step(self, batch: Batch, batch_index: int) -> None:
-        self._measure("val", batch)
+        if batch_index == 0 and self.telemetry is not None:
+            with self.telemetry.watch:  # a pass that is made anyway
+                self._measure("val", batch)
+        else:
+            self._measure("val", batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         self._measure("test", batch)
@@ -133,62 +130,3 @@ class Batches(pl.LightningDataModule):
 
     def test_dataloader(self) -> Iterable[Batch]:
         return self.dataset.test_batches()
-
-
-class Recorder(pl.callbacks.Checkpoint):
-    """Writes each finished epoch into the run directory: metrics first, then the checkpoint.
-
-    That order makes the checkpoint the authority: a process killed between the two finds metrics of an epoch
-    that it trains again, to the same numbers. The checkpoint carries all metrics so far for that purpose.
-    """
-
-    def __init__(self, directory: RunDirectory) -> None:
-        self.directory = directory
-        self.epochs: tuple[Epoch, ...] = ()
-        self.best: int | None = None
-        """Index of the epoch with the highest validation accuracy; of equals the first."""
-        self._started = 0.0
-        self._telemetry: Telemetry | None = None
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self._started = time.monotonic()
-        if self._telemetry is None:
-            images, _ = next(iter(trainer.datamodule.val_dataloader()))  # type: ignore[attr-defined]
-            self._telemetry = Telemetry(_network(pl_module), images[:TELEMETRY_IMAGES])
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        assert isinstance(pl_module, Training)
-        metrics = pl_module.take("train", top5=False) | pl_module.take("val")
-        metrics["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
-        if self._telemetry is not None:
-            metrics |= self._telemetry.measure()
-        seconds = time.monotonic() - self._started
-        epoch = Epoch(trainer.current_epoch, time.time(), seconds, metrics)
-        self.epochs = (*self.epochs, epoch)
-        if self.best is None or metrics["val/top1"] > self.epochs[self.best].metrics["val/top1"]:
-            self.best = epoch.index
-            save_tensors(pl_module.network.state_dict(), self.directory.best_file)
-        self.directory.add_epoch(epoch)
-        temporary = self.directory.checkpoint_file.with_name(".last.ckpt.new")
-        trainer.save_checkpoint(temporary)
-        temporary.replace(self.directory.checkpoint_file)
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "epochs": [{**vars(e), "metrics": dict(e.metrics)} for e in self.epochs]}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.best = state_dict["best"]
-        self.epochs = tuple(Epoch(**fields) for fields in state_dict["epochs"])
-        self.directory.set_epochs(self.epochs)
-
-
-def save_tensors(state: Mapping[str, Tensor], path: Any) -> None:
-    """Save a state dict in one step."""
-    temporary = path.with_name(f".{path.name}.new")
-    torch.save(dict(state), temporary)
-    temporary.replace(path)
-
-
-def _network(module: pl.LightningModule) -> nn.Module:
-    assert isinstance(module, Training)
-    return module.network

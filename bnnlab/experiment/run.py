@@ -2,85 +2,108 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import logging
 import os
-import sys
 import time
 import traceback
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import nn
 
 from bnnlab.data.config import image_shape, num_classes
 from bnnlab.data.dataset import Dataset
+from bnnlab.data.errors import DataError
 from bnnlab.data.loading import load
 from bnnlab.experiment.config import RunConfig
-from bnnlab.experiment.directory import Failure, RunDirectory
+from bnnlab.experiment.costs import costs_of
+from bnnlab.experiment.directory import RunDirectory, RunIsTaken
 from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.failure import BadData, Failure, classify
 from bnnlab.experiment.fingerprint import environment
-from bnnlab.experiment.lightning import Batches, Diverged, Recorder, Training, save_tensors
+from bnnlab.experiment.heartbeat import Heartbeat
+from bnnlab.experiment.holder import this_process
+from bnnlab.experiment.lightning import Batches, Training
+from bnnlab.experiment.recorder import (
+    Pulse,
+    Recorder,
+    load_network,
+    load_tensors,
+    readable_checkpoint,
+    save_tensors,
+)
 from bnnlab.models.config import build
+from bnnlab.models.transfer import load_weights
 from bnnlab.nn.counts import count
 
+ENVIRONMENT = environment()
+"""Of the code and libraries that this process has loaded; read once, where a preloaded server is the parent."""
 
-def train(path: Path, execution: Execution) -> None:
+
+def train(path: Path, execution: Execution) -> Failure | None:
     """Train the run whose configuration lies in `path` until its result does.
 
-    Goes on after the last epoch whose checkpoint can be read. A failure is written to the directory and not
-    raised. Raises RunIsTaken where another process trains this run.
+    Goes on after the last epoch whose checkpoint can be read. Gives None when the run is finished, else why it is
+    not, which is also written to the directory. Raises RunIsTaken where another process trains this run or has
+    finished it, and OSError where the directory cannot be written.
     """
     directory = RunDirectory(path)
     with directory.locked():
         if directory.result() is not None:
-            return
+            directory.tidy()
+            raise RunIsTaken(directory.run_key)
+        directory.failure_file.unlink(missing_ok=True)
+        directory.sweep_temporaries()
+        directory.add_attempt({"started": time.time(), "holder": this_process().as_json(), **ENVIRONMENT})
         try:
-            directory.failure_file.unlink(missing_ok=True)
-            directory.add_attempt({"started": time.time(), "pid": os.getpid(), **environment()})
-            _train(directory, directory.config(), execution)
+            with Heartbeat(directory.heartbeat_file) as heartbeat:
+                _train(directory, directory.config(), execution, heartbeat)
         except Exception as error:
             traceback.print_exc()
             failure = explain_failure(error, directory)
             directory.set_failure(failure)
+            return failure
+    return None
 
 
-def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> None:
+def _train(directory: RunDirectory, config: RunConfig, execution: Execution, heartbeat: Heartbeat) -> None:
     started = time.time()
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.set_num_threads(execution.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
     accelerator, device = _device(execution.device)
-    dataset = load(
-        config.data,
-        evaluation=config.evaluation,
-        batch_size=config.training.batch_size,
-        seed=config.seed,
-        device=device,
-        root=execution.data_root,
-        workers=execution.loader_workers,
-    )
+    heartbeat.doing = "loading the data"
+    dataset = _load(config, execution, device)
+    heartbeat.doing = "building the network"
     torch.manual_seed(config.seed)
     network = build(config.model, image=image_shape(config.data), num_classes=num_classes(config.data))
     if config.training.init_from is not None:
         start_from(network, directory.path.parent / config.training.init_from.run_key / directory.weights_file.name)
     module = Training(config, network, steps_per_epoch=len(dataset.train_batches(0)))
-    recorder = Recorder(directory)
-    trainer = _trainer(config, accelerator, device, recorder, directory.path)
+    keep_best = config.evaluation != "paper"
+    recorder = Recorder(directory, keep_best=keep_best)
+    trainer = _trainer(config, accelerator, device, [recorder, Pulse(heartbeat)], directory.path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers that a run does not use
-        checkpoint = _readable_checkpoint(directory)
+        checkpoint = readable_checkpoint(directory, keep_best=keep_best)
         if checkpoint is None:
             directory.set_epochs(())
         trainer.fit(module, datamodule=Batches(dataset), ckpt_path=checkpoint, weights_only=True)
+        if len(recorder.epochs) != config.training.epochs:
+            raise RuntimeError(f"training ended after {len(recorder.epochs)} of {config.training.epochs} epochs")
+        heartbeat.doing = "testing"
         metrics = _final_metrics(config, trainer, module, dataset, recorder, directory)
-    metrics |= _model_metrics(network, config)
-    save_tensors(network.state_dict(), directory.weights_file)
+    metrics |= costs_of(count(network, image_shape(config.data)))
+    save_tensors(network.state_dict(), directory.weights_file, durable=True)
     provenance: dict[str, Any] = {
-        **environment(),
+        **ENVIRONMENT,
+        "code": "+".join(recorder.codes),
         "device": device,
         "threads": execution.threads,
         "study": execution.study,
@@ -94,6 +117,24 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution) -> 
         "weights_sha256": weights_digest(network),
     }
     directory.set_result(metrics, provenance)
+
+
+def _load(config: RunConfig, execution: Execution, device: str) -> Dataset:
+    """The data set. Raises BadData where it is missing or damaged."""
+    try:
+        return load(
+            config.data,
+            evaluation=config.evaluation,
+            batch_size=config.training.batch_size,
+            seed=config.seed,
+            device=device,
+            root=execution.data_root,
+            workers=execution.loader_workers,
+        )
+    except (DataError, OSError) as error:
+        if classify(error)[0] in ("out_of_memory", "disk_full"):
+            raise
+        raise BadData(str(error)) from error
 
 
 def _final_metrics(
@@ -122,46 +163,26 @@ def _final_metrics(
         best = metrics
     else:
         last = {name: tensor.clone() for name, tensor in module.network.state_dict().items()}
-        module.network.load_state_dict(torch.load(directory.best_file, weights_only=True, map_location=module.device))
+        assert recorder.best is not None
+        load_network(module.network, directory.best_file(recorder.best))
         trainer.test(module, dataloaders=dataset.test_batches(), verbose=False)
         best = module.take("test")
         module.network.load_state_dict(last)
     return metrics | {"test/top1_best": best["test/top1"], "test/top5_best": best["test/top5"]}
 
 
-def _model_metrics(network: nn.Module, config: RunConfig) -> dict[str, float]:
-    counts = count(network, image_shape(config.data))
-    return {
-        "model/size_mib": counts.size_mib,
-        "model/params_binary": counts.params_binary,
-        "model/params_fp": counts.params_fp,
-        "model/macs_binary": counts.macs_binary,
-        "model/macs_fp": counts.macs_fp,
-        "model/ops_combined": counts.ops_combined,
-    }
-
-
 def start_from(network: nn.Module, weights: Path) -> None:
-    """Load the final weights of another run.
-
-    Parameters and statistics are matched by name; a network may have some of its own (a learned scale), but each
-    layer that carries weights in both must have the same shape. Raises ValueError where they do not fit.
-    """
+    """Load the final weights of another run, which may binarize otherwise. Raises ValueError where they do not fit."""
     try:
-        theirs = torch.load(weights, weights_only=True, map_location="cpu")
+        state = torch.load(weights, weights_only=True, map_location="cpu")
     except Exception as error:
         raise ValueError(f"the weights to start from cannot be read: {weights.parent.name}: {error}") from None
-    mine = network.state_dict()
-    odd = [name for name in theirs if name in mine and theirs[name].shape != mine[name].shape]
-    foreign = [name for name in theirs if name not in mine]
-    bare = [name for name in mine if name.endswith(".weight") and name not in theirs]
-    if odd or foreign or bare:
-        names = ", ".join(sorted({*odd, *foreign, *bare})[:3])
-        raise ValueError(f"training.init_from is another network than this one; these do not fit: {names}")
-    network.load_state_dict(theirs, strict=False)
+    load_weights(network, state)
 
 
-def _trainer(config: RunConfig, accelerator: str, device: str, recorder: Recorder, folder: Path) -> pl.Trainer:
+def _trainer(
+    config: RunConfig, accelerator: str, device: str, callbacks: list[pl.Callback], folder: Path
+) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     index = int(device.partition(":")[2] or 0)
     return pl.Trainer(
@@ -169,7 +190,9 @@ def _trainer(config: RunConfig, accelerator: str, device: str, recorder: Recorde
         precision=config.training.precision,
         accelerator=accelerator,
         devices=1 if accelerator == "cpu" else [index],
-        callbacks=[recorder],
+        callbacks=callbacks,
+        # Without it Lightning meets Slurm's variables with a requeue of its own; that is the engine's business.
+        plugins=[LightningEnvironment()],
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -188,35 +211,11 @@ def _device(wanted: str) -> tuple[str, str]:
     return accelerator, wanted
 
 
-def _readable_checkpoint(directory: RunDirectory) -> Path | None:
-    """The checkpoint, if there is one that can be read whole; what cannot be read is put aside."""
-    path = directory.checkpoint_file
-    if not path.exists():
-        return None
-    try:
-        torch.load(path, weights_only=True, map_location="cpu")
-    except Exception as error:
-        sys.stderr.write(f"{path.name} cannot be read ({error}); training starts again from the first epoch\n")
-        path.replace(path.with_name("unreadable.ckpt"))
-        return None
-    return path
-
-
 def explain_failure(error: Exception, directory: RunDirectory) -> Failure:
-    """A failure in a sentence, with its kind."""
-    text = str(error).strip() or type(error).__name__
-    match error:
-        case Diverged():
-            kind = "diverged"
-        case MemoryError() | torch.OutOfMemoryError():
-            kind, text = "out_of_memory", f"out of memory: {text}"
-        case OSError(errno=errno.ENOSPC):
-            kind, text = "disk_full", f"the disk is full: {text}"
-        case RuntimeError() if "can't allocate memory" in text:
-            kind, text = "out_of_memory", f"out of memory: {text}"
-        case _:
-            kind, text = "exception", f"{type(error).__name__}: {text}"
-    return Failure(kind, text.splitlines()[0], directory.log_tail(), directory.attempts())
+    """A failure in a sentence, with its kind. Final unless trying again may help, which the engine decides."""
+    kind, cause = classify(error)
+    failure = Failure(kind, cause, directory.log_tail(), directory.attempts())
+    return replace(failure, final=not failure.may_pass)
 
 
 def weights_digest(network: nn.Module) -> str:

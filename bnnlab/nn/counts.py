@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +70,7 @@ class Counts:
 def count(module: nn.Module, image: tuple[int, int, int]) -> Counts:
     """Count a module built from any layers, for images of shape (channels, height, width).
 
-    One forward pass is traced on torch's meta device: nothing is computed, nothing of the module changes.
+    One forward pass of a batch of no images is traced: nothing is computed, nothing of the module changes.
     Raises: ValueError if a parameter belongs to no layer that the forward pass reaches.
     Source: BMXNet-v2, `visualization.py`.
     """
@@ -102,18 +103,19 @@ def count(module: nn.Module, image: tuple[int, int, int]) -> Counts:
         for name, layer in module.named_modules()
         if any(True for _ in layer.parameters(recurse=False))
     ]
-    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    # An empty batch runs through the real kernels, which return at once; the meta device traces through Python
+    # and takes ten times as long (BinaryDenseNet28: 15 ms against 150).
+    device = next((parameter.device for parameter in module.parameters()), None)
+    modes = [(layer, layer.training) for layer in module.modules()]
+    module.eval()  # a BatchNorm in training mode refuses a batch without images
     try:
         with torch.no_grad():
-            # Two images, because a BatchNorm in training mode refuses one image of one pixel.
-            torch.func.functional_call(
-                module,
-                {name: torch.empty_like(tensor, device="meta") for name, tensor in tensors.items()},
-                torch.empty(2, *image, device="meta"),
-            )
+            module(torch.empty(0, *image, device=device))
     finally:
         for handle in handles:
             handle.remove()
+        for layer, training in modes:
+            layer.training = training
 
     total = sum(parameter.numel() for parameter in module.parameters())
     counted = sum(layer.params_binary + layer.params_fp for layer in layers)
@@ -136,7 +138,7 @@ def count(module: nn.Module, image: tuple[int, int, int]) -> Counts:
 def _macs(layer: nn.Module, output: Tensor) -> int:
     """Multiply-accumulates of one layer for one image."""
     if isinstance(layer, BinaryConv2d | nn.Conv2d):
-        return output[0, 0].numel() * layer.weight.numel()
+        return math.prod(output.shape[2:]) * layer.weight.numel()
     if isinstance(layer, BinaryLinear | nn.Linear):
-        return output[0].numel() // output.shape[-1] * layer.weight.numel()
+        return math.prod(output.shape[1:-1]) * layer.weight.numel()
     return 0

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from bnnlab.nn.latent import binary_layers, latent_weights
 from bnnlab.nn.layers import Sign
@@ -33,63 +35,66 @@ def share_outside_window(module: nn.Module) -> float:
     return outside / total
 
 
-def activation_signs(module: nn.Module, images: Tensor) -> dict[str, tuple[float, float]]:
-    """For each binary layer: mean sign of its input, and the share of it whose gradient the estimator stops.
+class ActivationWatch:
+    """While it is entered, looks at what the binary layers of a module are given.
 
-    The network sees the images in evaluation mode and is left as it was.
+    `seen` has, by layer, the mean sign of its last input and the share of that input whose gradient the
+    estimator stops. `images` is how many images of a batch are looked at.
     """
-    seen: dict[str, tuple[float, float]] = {}
 
-    def look(name: str, sign: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        with torch.enable_grad():
-            x = inputs[0].detach().requires_grad_()
-            assert isinstance(sign, Sign)
-            (slope,) = torch.autograd.grad(sign.forward(x).sum(), x)
-        seen[name] = (output.mean().item(), (slope == 0).float().mean().item())
+    def __init__(self, module: nn.Module, images: int = 32) -> None:
+        self.module = module
+        self.images = images
+        self.seen: dict[str, tuple[float, float]] = {}
+        self._handles: list[RemovableHandle] = []
 
-    handles = [
-        layer.sign_input.register_forward_hook(partial(look, name)) for name, layer in binary_layers(module)
-    ]
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        with torch.no_grad():
-            module(images)
-    finally:
-        for part, training in modes:
-            part.training = training
-        for handle in handles:
+    def __enter__(self) -> Self:
+        self._handles = [
+            layer.sign_input.register_forward_hook(partial(self._look, name))
+            for name, layer in binary_layers(self.module)
+        ]
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for handle in self._handles:
             handle.remove()
-    return seen
+
+    def _look(self, name: str, sign: Sign, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        x = inputs[0][: self.images].detach().requires_grad_()
+        with torch.enable_grad():
+            (slope,) = torch.autograd.grad(sign.forward(x).sum(), x)
+        masked = 1 - int(torch.count_nonzero(slope)) / x.numel()
+        self.seen[name] = (output[: self.images].detach().mean().item(), masked)
 
 
 class Telemetry:
     """Metrics of a network from one measurement to the next, an epoch apart.
 
-    `images` is a small fixed batch that the network looks at; 32 images cost about half a training step.
+    Activations are those of forward passes under `watch`; one batch an epoch is enough, and any will do that
+    the network sees anyway.
     """
 
-    def __init__(self, module: nn.Module, images: Tensor) -> None:
+    def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.images = images
+        self.watch = ActivationWatch(module)
         self.signs = weight_signs(module)
 
     def measure(self) -> dict[str, float]:
         """Shares in [0, 1] and mean signs in [-1, 1]; nothing for a network without binary layers.
 
         flip_ratio: binary weights that changed since the last measurement. latent_outside_window: latent
-        weights. activations_masked: of the binary layers' inputs, mean over layers. mean_sign/LAYER: of the
-        layer's input.
+        weights. If a forward pass was watched, activations_masked: of the binary layers' inputs, mean over
+        layers; mean_sign/LAYER: of the layer's input.
         """
         if not self.signs:
             return {}
         signs = weight_signs(self.module)
-        flips = flip_ratio(self.signs, signs)
-        self.signs = signs
-        activations = activation_signs(self.module, self.images)
-        return {
-            "flip_ratio": flips,
+        metrics = {
+            "flip_ratio": flip_ratio(self.signs, signs),
             "latent_outside_window": share_outside_window(self.module),
-            "activations_masked": sum(masked for _, masked in activations.values()) / len(activations),
-            **{f"mean_sign/{name}": mean for name, (mean, _) in activations.items()},
         }
+        self.signs = signs
+        if seen := self.watch.seen:
+            metrics["activations_masked"] = sum(masked for _, masked in seen.values()) / len(seen)
+            metrics |= {f"mean_sign/{name}": mean for name, (mean, _) in seen.items()}
+        return metrics

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from bnnlab.paper.metrics import UNIT_SCALES, Unit, describe_metric
 from bnnlab.paper.observation import cell_label, level_label
@@ -27,7 +27,7 @@ def _as_label(value: Any) -> Any:
     return level_label(value) if isinstance(value, bool | int | float | None) else value
 
 
-Level = Annotated[str, BeforeValidator(_as_label)]
+Level = Annotated[str, BeforeValidator(_as_label), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 Cell = Annotated[dict[str, Level], Field(min_length=1)]
 """Levels of some axes; what it does not name is averaged over."""
 Part = dict[str, Annotated[tuple[Level, ...], BeforeValidator(_as_levels), Field(min_length=1)]]

@@ -5,15 +5,16 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import FrameType
 
-from bnnlab.experiment.directory import Epoch, Failure, RunDirectory
+from bnnlab.experiment.directory import RunDirectory, RunIsTaken, WrongDirectory
 from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.failure import Failure, classify
 from bnnlab.experiment.record import RunState
+from bnnlab.sweep.backlog import Backlog
 from bnnlab.sweep.events import (
     EpochFinished,
     Event,
@@ -26,24 +27,20 @@ from bnnlab.sweep.events import (
     RunReused,
     RunStarted,
 )
-from bnnlab.sweep.executor import TAKEN, Executor, Exit, Job
+from bnnlab.sweep.executor import TAKEN, Executor, Exit, Job, SubmissionFailed
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.plan import PlannedRun
+from bnnlab.sweep.plan import PlannedRun, starting_runs
+from bnnlab.sweep.policy import Policy, StopRule
+from bnnlab.sweep.watch import Watch
 
-TICK_S = 0.05
-"""How often the engine looks; on average a free slot waits half of it."""
+__all__ = ["Engine", "Outcome", "Policy"]
+
 READ_EVERY_S = 0.25
-"""How often the metrics of a running run are read."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a sweep does about runs that failed or are finished."""
-
-    retry_failed: bool = False
-    fail_fast: bool = False
-    deaths: int = 3
-    """A run whose process dies this many times without finishing an epoch in between has failed."""
+"""How often the metrics of a running run are read; a job that ends is noticed at once."""
+ORPHAN_SILENCE_S = 5.0
+"""A worker ends within this time of its coordinator. One that has not, and shows no sign of life, is stopped."""
+FAREWELL_S = 10.0
+"""How long killed workers may take to be gone."""
 
 
 @dataclass
@@ -51,9 +48,13 @@ class Outcome:
     """What a sweep came to, by run key."""
 
     reused: list[str] = field(default_factory=list)
+    """Finished before, or by another sweep meanwhile."""
     trained: list[str] = field(default_factory=list)
     failed: dict[str, Failure] = field(default_factory=dict)
     interrupted: bool = False
+    """By Ctrl-C or SIGTERM."""
+    stopped: str = ""
+    """Why the sweep ended itself before its time; "" where it did not."""
 
 
 @dataclass
@@ -61,12 +62,21 @@ class _Active:
     run: PlannedRun
     directory: RunDirectory
     job: Job
-    epochs_seen: int
+    epochs: int
+    """How many were told."""
+    failure_before: Failure | None
+    watch: Watch
+    hung: str = ""
+    metrics_stamp: tuple[int, int] = (0, 0)
     read_at: float = 0.0
 
 
 class Engine:
-    """Trains what a plan lacks, and tells its observers about it."""
+    """Trains what is not finished, and tells its observers about it.
+
+    Several engines, in one process after another or side by side, may work on one ledger: the lock of a run
+    directory decides who trains, and the others wait for the result.
+    """
 
     def __init__(
         self, ledger: Ledger, executor: Executor, execution: Execution, observers: Sequence[Observer], policy: Policy
@@ -77,75 +87,100 @@ class Engine:
         self.observers = observers
         self.policy = policy
         self.outcome = Outcome()
-        self._queue: deque[PlannedRun] = deque()
+        self._backlog = Backlog()
         self._active: list[_Active] = []
-        self._elsewhere: dict[str, PlannedRun] = {}
-        self._deaths: dict[str, int] = {}
-        self._failures_here = 0
+        self._elsewhere: dict[str, tuple[PlannedRun, Watch]] = {}
+        self._failures_before: dict[str, Failure | None] = {}
+        self._attempts_in_a_row: dict[str, int] = {}
+        self._stop_rule = StopRule(policy.stop_after)
+        self._looked_elsewhere = 0.0
         self._stop = False
 
     def run(self, runs: Sequence[PlannedRun]) -> Outcome:
-        """Train the runs that are not finished. Returns when all are finished or failed, or on Ctrl-C."""
-        self._sort(runs)
+        """Train the runs that are not finished, and first those that they start from.
+
+        Returns when all are finished or failed, when the policy ends the sweep, or on Ctrl-C. The executor stays
+        open.
+        """
         with self._stoppable():
             try:
-                while not self._stop and (self._queue or self._active or self._elsewhere):
+                self._sort((*starting_runs(runs), *runs))
+                while (self._backlog or self._active or self._elsewhere) and not self._stop:
                     self._fill()
+                    self.executor.wait(READ_EVERY_S)
                     self._look()
-                    if self.policy.fail_fast and self._failures_here:
+                    if self.outcome.stopped:
                         break
-                    time.sleep(TICK_S)
             finally:
                 self._wind_down()
         return self.outcome
 
-    # -- the three acts of a tick ------------------------------------------------------------------
+    # -- what is to be done ------------------------------------------------------------------------
 
     def _sort(self, runs: Sequence[PlannedRun]) -> None:
+        finished: set[str] = set()
+        seen: set[str] = set()
         for run in runs:
+            if run.run_key in seen:
+                continue
+            seen.add(run.run_key)
             directory = self.ledger.directory(run.run_key)
             state = directory.state()
             if state is RunState.FINISHED:
+                finished.add(run.run_key)
                 self.outcome.reused.append(run.run_key)
                 self._tell(RunReused(run))
-            elif state is RunState.FAILED and not self.policy.retry_failed:
-                failure = directory.failure() or Failure("exception", "unknown")
-                self.outcome.failed[run.run_key] = failure
-                self._tell(RunFailed(run, failure, earlier=True))
-            elif state is RunState.RUNNING:
-                self._wait_for(run)
+                continue
+            failure = directory.failure() if state is RunState.FAILED else None
+            start = run.starts_from
+            if failure is not None and not self.policy.retry_failed:
+                self._give_up(run, failure, earlier=True)
+            elif start is not None and start.run_key in self.outcome.failed:
+                self._give_up(run, _failed_start(start.run_key, self.outcome.failed[start.run_key]), earlier=True)
+            elif start is not None and start.run_key not in finished:
+                self._failures_before[run.run_key] = failure
+                self._backlog.add_behind(run, start.run_key)
             else:
-                self._queue.append(run)
+                self._failures_before[run.run_key] = failure
+                self._backlog.add(run)
 
     def _fill(self) -> None:
         while len(self._active) < self.executor.slots:
-            run = self._next()
+            run = self._backlog.take()
             if run is None:
                 return
-            directory = self.ledger.directory(run.run_key)
-            directory.create(run.config)
-            done = len(directory.epochs())
-            job = self.executor.submit(directory.path, self._execution_of(run))
-            self._active.append(_Active(run, directory, job, done))
-            self._tell(RunStarted(run, done))
+            self._start(run)
 
-    def _next(self) -> PlannedRun | None:
-        """The first run in the queue that can start; one whose start has failed fails with it."""
-        for run in list(self._queue):
-            start = run.starts_from
-            if start is None or self.ledger.state(start.run_key) is RunState.FINISHED:
-                self._queue.remove(run)
-                return run
-            if start.run_key in self.outcome.failed:
-                self._queue.remove(run)
-                cause = f"run {start.run_key}, which it starts from, failed: {self.outcome.failed[start.run_key].cause}"
-                self.outcome.failed[run.run_key] = Failure("start", cause)
-                self._tell(RunFailed(run, self.outcome.failed[run.run_key], earlier=True))
-        return None
+    def _start(self, run: PlannedRun) -> None:
+        """Hand a run to the executor, unless another sweep has dealt with it in the meantime."""
+        directory = self.ledger.directory(run.run_key)
+        state = directory.state()
+        failure = directory.failure()
+        if state is RunState.FINISHED:
+            self._finished(run, elsewhere=True)
+        elif state is RunState.RUNNING:
+            self._wait_for(run)
+        elif state is RunState.FAILED and failure is not None and failure != self._failures_before.get(run.run_key):
+            self._give_up(run, failure)
+        else:
+            try:
+                directory.create(run.config)
+                job = self.executor.submit(directory.path, self._execution_of(run))
+            except (OSError, WrongDirectory, SubmissionFailed) as error:
+                kind, cause = classify(error)
+                if isinstance(error, SubmissionFailed):
+                    kind, cause = "died", str(error)
+                self._attempt_failed(run, Failure(kind, cause, attempts=directory.attempts()))
+                return
+            epochs = len(directory.epochs())
+            self._active.append(_Active(run, directory, job, epochs, failure, Watch(directory)))
+            self._tell(RunStarted(run, epochs))
 
     def _execution_of(self, run: PlannedRun) -> Execution:
         root = getattr(run.config.data, "root", None)
         return self.execution if root is None else self.execution.model_copy(update={"data_root": root})
+
+    # -- what has happened -------------------------------------------------------------------------
 
     def _look(self) -> None:
         now = time.monotonic()
@@ -157,76 +192,152 @@ class Engine:
             if exit_ is not None:
                 self._active.remove(active)
                 self._judge(active, exit_)
-        for run in list(self._elsewhere.values()):
-            state = self.ledger.state(run.run_key)
-            if state is RunState.FINISHED:
-                del self._elsewhere[run.run_key]
-                self.outcome.reused.append(run.run_key)
-                self._tell(RunFinished(run))
-            elif state is not RunState.RUNNING:
-                del self._elsewhere[run.run_key]
-                self._queue.append(run)
+            elif not active.hung:
+                self._check_progress(active)
+        if self._elsewhere and now - self._looked_elsewhere >= READ_EVERY_S:
+            self._looked_elsewhere = now
+            for run, watch in list(self._elsewhere.values()):
+                self._look_elsewhere(run, watch)
 
     def _read_epochs(self, active: _Active) -> None:
-        epochs: tuple[Epoch, ...] = active.directory.epochs()
-        for epoch in epochs[active.epochs_seen :]:
-            self._deaths.pop(active.run.run_key, None)
+        try:
+            status = active.directory.metrics_file.stat()
+        except OSError:
+            return
+        stamp = (status.st_mtime_ns, status.st_size)
+        if stamp == active.metrics_stamp:
+            return
+        active.metrics_stamp = stamp
+        epochs = active.directory.epochs()
+        for epoch in epochs[active.epochs :]:
+            self._attempts_in_a_row.pop(active.run.run_key, None)
             self._tell(EpochFinished(active.run, epoch))
-        active.epochs_seen = max(active.epochs_seen, len(epochs))
+        active.epochs = max(active.epochs, len(epochs))
+
+    def _check_progress(self, active: _Active) -> None:
+        if not active.job.started:
+            active.watch.not_started()
+            return
+        active.watch.look()
+        complaint = active.watch.complaint(self.policy.hang_timeout_s)
+        if complaint is not None:
+            active.hung = complaint
+            active.job.cancel()
 
     def _judge(self, active: _Active, exit_: Exit) -> None:
+        """Decide what has become of a job that ended: by its directory first, by its exit only after that."""
         run, directory = active.run, active.directory
         state = directory.state()
         if state is RunState.FINISHED:
-            self.outcome.trained.append(run.run_key)
-            self._tell(RunFinished(run))
-        elif state is RunState.FAILED:
-            self._fail(run, directory.failure() or Failure("exception", "unknown"))
+            if exit_.code not in (0, TAKEN):
+                directory.tidy()  # it was killed while it did so itself
+            self._finished(run, elsewhere=exit_.code == TAKEN)
         elif state is RunState.RUNNING or exit_.code == TAKEN:
             self._wait_for(run)
         else:
-            self._died(active, exit_)
+            self._attempt_failed(run, self._explain(active, exit_))
 
-    def _died(self, active: _Active, exit_: Exit) -> None:
-        key = active.run.run_key
-        self._deaths[key] = self._deaths.get(key, 0) + 1
-        if self._deaths[key] < self.policy.deaths:
-            self._tell(RunDied(active.run, f"its process {exit_}"))
-            self._queue.appendleft(active.run)
+    def _explain(self, active: _Active, exit_: Exit) -> Failure:
+        found = active.directory.failure()
+        if found is not None and found != active.failure_before:
+            return found
+        kind, cause = ("hang", active.hung) if active.hung else (exit_.kind, f"its process {exit_}")
+        return Failure(kind, cause, active.directory.log_tail(), active.directory.attempts())
+
+    def _attempt_failed(self, run: PlannedRun, failure: Failure) -> None:
+        """Try a run again after a failure that may pass, or give it up."""
+        in_a_row = self._attempts_in_a_row.get(run.run_key, 0) + 1
+        if failure.kind == "out_of_memory" and self.executor.lower():
+            reason = f"{failure.cause}; from now on {self.executor.slots} side by side"
+            self._try_again(run, reason, self.policy.pause_s(1))
+        elif failure.may_pass and in_a_row <= self.policy.retries:
+            self._attempts_in_a_row[run.run_key] = in_a_row
+            self._try_again(run, failure.cause, self.policy.pause_s(in_a_row))
+        else:
+            if in_a_row > 1:
+                failure = replace(failure, cause=f"{failure.cause}; {in_a_row} attempts in a row failed")
+            self._record_failure(run, replace(failure, final=True))
+
+    def _try_again(self, run: PlannedRun, reason: str, pause_s: float) -> None:
+        self._tell(RunDied(run, reason, pause_s))
+        self._backlog.add_after(run, pause_s)
+
+    def _record_failure(self, run: PlannedRun, failure: Failure) -> None:
+        directory = self.ledger.directory(run.run_key)
+        try:
+            with directory.locked():
+                if directory.result() is None:
+                    directory.set_failure(failure)
+        except RunIsTaken:
+            self._wait_for(run)
             return
-        cause = f"its process {exit_}, {self._deaths[key]} times in a row"
-        failure = Failure("died", cause, active.directory.log_tail(), active.directory.attempts())
-        active.directory.set_failure(failure)
-        self._fail(active.run, failure)
+        except OSError:
+            pass  # nothing can be written there, which may be the very cause; the outcome and MLflow still say it
+        self._give_up(run, failure)
+        reason = self._stop_rule.failed(failure)
+        if self.policy.fail_fast:
+            reason = "a run failed, and --fail-fast was asked for"
+        self.outcome.stopped = self.outcome.stopped or reason
 
-    def _fail(self, run: PlannedRun, failure: Failure) -> None:
+    def _look_elsewhere(self, run: PlannedRun, watch: Watch) -> None:
+        directory = watch.directory
+        state = directory.state()
+        if state is RunState.RUNNING:
+            watch.look()
+            holder = directory.holder() if watch.silent_s >= ORPHAN_SILENCE_S else None
+            if holder is not None and holder.is_orphan:
+                holder.kill()
+            return
+        del self._elsewhere[run.run_key]
+        failure = directory.failure()
+        if state is RunState.FINISHED:
+            self._finished(run, elsewhere=True)
+        elif state is RunState.FAILED and failure is not None and failure != self._failures_before.get(run.run_key):
+            self._give_up(run, failure)
+        else:
+            self._backlog.add_after(run, 0)
+
+    # -- verdicts ----------------------------------------------------------------------------------
+
+    def _finished(self, run: PlannedRun, *, elsewhere: bool) -> None:
+        (self.outcome.reused if elsewhere else self.outcome.trained).append(run.run_key)
+        self._attempts_in_a_row.pop(run.run_key, None)
+        self._stop_rule.finished()
+        self._backlog.released(run.run_key)
+        self._tell(RunFinished(run))
+
+    def _give_up(self, run: PlannedRun, failure: Failure, *, earlier: bool = False) -> None:
+        """A run has failed, and with it every run that starts from it."""
         self.outcome.failed[run.run_key] = failure
-        self._failures_here += 1
-        self._tell(RunFailed(run, failure))
+        self._tell(RunFailed(run, failure, earlier))
+        for follower in self._backlog.taken_behind(run.run_key):
+            self._give_up(follower, _failed_start(run.run_key, failure), earlier=earlier)
 
     def _wait_for(self, run: PlannedRun) -> None:
-        self._elsewhere[run.run_key] = run
+        self._elsewhere[run.run_key] = run, Watch(self.ledger.directory(run.run_key))
         self._tell(RunElsewhere(run))
 
     # -- the end -----------------------------------------------------------------------------------
 
     def _wind_down(self) -> None:
+        """End what still runs. Nothing is lost: the checkpoint of its last epoch is there."""
+        self.outcome.interrupted = self._stop
         for active in self._active:
             active.job.cancel()
+        deadline = time.monotonic() + FAREWELL_S
+        while any(active.job.poll() is None for active in self._active) and time.monotonic() < deadline:
+            self.executor.wait(0.05)
         for active in self._active:
             self._read_epochs(active)
             if active.directory.state() is RunState.FINISHED:
-                self.outcome.trained.append(active.run.run_key)
-                self._tell(RunFinished(active.run))
+                self._finished(active.run, elsewhere=False)
             else:
                 self._tell(RunInterrupted(active.run))
-        self.outcome.interrupted = self._stop
         self._active.clear()
-        self.executor.close()
 
     @contextmanager
     def _stoppable(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM end the sweep between two ticks; a second one ends it where it stands."""
+        """Ctrl-C, SIGTERM and a closed terminal end the sweep in good order; the second of them ends it at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -236,7 +347,9 @@ class Engine:
                 raise KeyboardInterrupt
             self._stop = True
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        # SIGHUP is ignored under nohup, and stays so.
+        signals = [s for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in signals}
         try:
             yield
         finally:
@@ -246,3 +359,7 @@ class Engine:
     def _tell(self, event: Event) -> None:
         for observer in self.observers:
             observer.tell(event)
+
+
+def _failed_start(key: str, failure: Failure) -> Failure:
+    return Failure("start", f"run {key}, which it starts from, failed: {failure.cause}")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from bnnlab.experiment.directory import Epoch, Failure
+from bnnlab.experiment.directory import Epoch
+from bnnlab.experiment.failure import Failure
 from bnnlab.sweep.plan import PlannedRun
 
 
@@ -18,7 +19,7 @@ class RunReused:
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A process has taken the run up; `epoch` epochs were done before."""
+    """The run was handed to the executor; `epoch` epochs were done before."""
 
     run: PlannedRun
     epoch: int
@@ -32,12 +33,14 @@ class EpochFinished:
 
 @dataclass(frozen=True)
 class RunFinished:
+    """The run is finished, by this sweep or, where it was told to be elsewhere, by another one."""
+
     run: PlannedRun
 
 
 @dataclass(frozen=True)
 class RunFailed:
-    """The run has failed; `again` says whether in this sweep or, not tried again, in an earlier one."""
+    """The run has failed; `earlier` says whether that was in an earlier sweep, and it was not tried again."""
 
     run: PlannedRun
     failure: Failure
@@ -46,10 +49,11 @@ class RunFailed:
 
 @dataclass(frozen=True)
 class RunDied:
-    """The run's process ended without a word; it is taken up again where it stood."""
+    """An attempt failed for a reason that may pass; the run is taken up again where it stood, after a pause."""
 
     run: PlannedRun
     reason: str
+    pause_s: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Protocol
 
 from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.failure import EXIT_CODES
 
 TAKEN = 75
-"""Exit code of a worker that finds its run being trained by another process."""
+"""Exit code of a worker that finds its run being trained, or finished, by another process."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,23 @@ class Exit:
 
     code: int | None
     """Exit code; negative: the signal that killed it; None: unknown."""
+    out_of_memory: bool = False
+    """Whether the system says that it ended the job for want of memory."""
+    lost: str = ""
+    """What became of the place where it ran, where that is known: "node n12 is gone"."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of failure that this would be, if the run directory has nothing to say."""
+        if self.out_of_memory:
+            return "out_of_memory"
+        return next((kind for kind, code in EXIT_CODES.items() if code == self.code), "died")
 
     def __str__(self) -> str:
+        if self.lost:
+            return f"was lost: {self.lost}"
+        if self.out_of_memory:
+            return "was killed because the machine, or its share of it, was out of memory"
         if self.code is None:
             return "ended for an unknown reason"
         if self.code < 0:
@@ -28,19 +44,24 @@ class Exit:
                 name = signal.Signals(-self.code).name
             except ValueError:
                 name = f"signal {-self.code}"
-            hint = " (was the machine out of memory?)" if name == "SIGKILL" else ""
-            return f"was killed by {name}{hint}"
+            return f"was killed by {name}"
+        if self.kind != "died":
+            return f"ended with exit code {self.code} ({self.kind})"
         return f"ended with exit code {self.code}"
 
 
 class Job(Protocol):
     """A run that was handed over."""
 
+    @property
+    def started(self) -> bool:
+        """Whether it has left every queue, so that its silence means something."""
+
     def poll(self) -> Exit | None:
-        """How it ended; None while it runs."""
+        """How it ended; None while it has not."""
 
     def cancel(self) -> None:
-        """End it at once; harmless where it has ended."""
+        """Have it ended at once, without waiting for that; harmless where it has ended."""
 
 
 class Executor(Protocol):
@@ -50,7 +71,18 @@ class Executor(Protocol):
     def slots(self) -> int:
         """How many jobs it takes at once."""
 
-    def submit(self, path: Path, execution: Execution) -> Job: ...
+    def submit(self, path: Path, execution: Execution) -> Job:
+        """Hand over the run of a directory. Raises SubmissionFailed."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when a job has ended, after `timeout_s` at the latest."""
+
+    def lower(self) -> bool:
+        """After an out-of-memory: put fewer jobs side by side from now on. False where there is nothing to lower."""
 
     def close(self) -> None:
-        """Let go of everything it holds."""
+        """Let go of everything it holds; jobs that still run are ended."""
+
+
+class SubmissionFailed(Exception):
+    """A job could not be handed over; the message says why."""

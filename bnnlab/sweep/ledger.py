@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bnnlab.experiment.config import RunConfig
-from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
+from bnnlab.experiment.directory import RunDirectory
+from bnnlab.experiment.files import replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
@@ -20,6 +21,7 @@ PLANS = ".plans"
 REPLACED = ".replaced"
 REFERENCES = ".references"
 PROJECTED = "projected.json"
+LINKS = "links.json"
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,9 @@ class Ledger:
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def observations(self, runs: tuple[PlannedRun, ...]) -> tuple[Observation, ...]:
-        """What is recorded of each planned run."""
-        return tuple(Observation(run.axes, run.seed, self.record(run)) for run in runs)
+        """What is recorded of each planned run, once for each of its places in the study."""
+        records = ((run, self.record(run)) for run in runs)
+        return tuple(Observation(axes, run.seed, record) for run, record in records for axes in (run.axes, *run.also))
 
     def put_aside(self, run_key: str) -> Path | None:
         """Make room to train a run again; what was there is kept under `runs/.replaced/`."""
@@ -126,6 +129,17 @@ class Ledger:
     def set_projected(self, plan: Plan, uri: str) -> None:
         write_json(self.plan_folder(plan.plan_id) / PROJECTED, {"uri": uri})
 
+    def links(self, plan_id: str) -> dict[str, str]:
+        """Where each run of a plan is to be seen in MLflow, by run key."""
+        try:
+            found = json.loads((self.plan_folder(plan_id) / LINKS).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def set_links(self, plan_id: str, links: Mapping[str, str]) -> None:
+        write_json(self.plan_folder(plan_id) / LINKS, dict(sorted(links.items())))
+
     def saved_plans(self, study: str | None = None) -> Iterator[SavedPlan]:
         """The plans that were swept, oldest first; those of one study if it is named."""
         found = []
@@ -152,6 +166,7 @@ def plan_manifest(plan: Plan | SavedPlan) -> dict[str, Any]:
                 "cell": run.cell,
                 "seed": run.seed,
                 "axes": dict(run.axes),
+                "also": [dict(axes) for axes in run.also],
                 "config": run.config.model_dump(mode="json"),
             }
             for run in plan.runs
@@ -163,7 +178,9 @@ def _read_plan(path: Path) -> SavedPlan | None:
     """A saved plan; None where it cannot be read, or where its runs have other keys under today's numerics."""
     try:
         found = json.loads(path.read_bytes())
-        runs = tuple(PlannedRun(RunConfig.model_validate(r["config"]), r["axes"]) for r in found["runs"])
+        runs = tuple(
+            PlannedRun(RunConfig.model_validate(r["config"]), r["axes"], tuple(r["also"])) for r in found["runs"]
+        )
         if [run.run_key for run in runs] != [r["run_key"] for r in found["runs"]]:
             return None
         return SavedPlan(

@@ -8,17 +8,22 @@ import os
 import signal
 import sys
 import threading
+import time
 import types
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
+from collections.abc import Iterator, Sequence
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from bnnlab.experiment.execution import Execution
-from bnnlab.sweep.executor import TAKEN, Exit
+from bnnlab.sweep.executor import Exit, SubmissionFailed
 
-PRELOAD = ["bnnlab.experiment.run"]
+PRELOAD = ("bnnlab.experiment.run",)
 """Four seconds of imports, once instead of in each run."""
+SERVER_DIED = 255
+"""What multiprocessing says of every process when the forkserver itself has ended: it does not know."""
+MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
 
 
 def cores() -> int:
@@ -27,21 +32,50 @@ def cores() -> int:
 
 
 class LocalExecutor:
-    """A process a run, `slots` at a time. They die with the coordinator, however that ends."""
+    """A process a run, `slots` at a time. They end with the coordinator, however that ends.
 
-    def __init__(self, slots: int | None = None) -> None:
+    `preload` are modules that the server imports before it forks the first worker.
+    """
+
+    def __init__(self, slots: int | None = None, *, preload: Sequence[str] = PRELOAD) -> None:
         self.slots = slots or cores()
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(PRELOAD)
+        self._context.set_forkserver_preload(list(preload))
         self._lifeline, self._held = self._context.Pipe(duplex=False)
+        self._jobs: list[LocalJob] = []
 
     def submit(self, path: Path, execution: Execution) -> LocalJob:
+        from bnnlab.sweep.worker import work
+
         process = self._context.Process(
             target=work, args=(str(path), execution.model_dump_json(), self._lifeline), daemon=False
         )
-        with _nameless_main():
-            process.start()
-        return LocalJob(process)
+        try:
+            with _nameless_main(), _deaf_to_interrupts():
+                process.start()
+        except (OSError, EOFError) as error:
+            raise SubmissionFailed(f"no process could be started: {error or type(error).__name__}") from error
+        job = LocalJob(process)
+        self._jobs.append(job)
+        return job
+
+    def wait(self, timeout_s: float) -> None:
+        running = [job for job in self._jobs if job.poll() is None]
+        some_ended = len(running) < len(self._jobs)
+        self._jobs = running
+        if some_ended:
+            return
+        sentinels = [job.process.sentinel for job in self._jobs if not job.is_orphan]
+        if sentinels:
+            wait_for_any(sentinels, timeout_s)
+        else:
+            time.sleep(min(timeout_s, 0.05))
+
+    def lower(self) -> bool:
+        if self.slots <= 1:
+            return False
+        self.slots -= 1
+        return True
 
     def close(self) -> None:
         self._held.close()
@@ -51,55 +85,57 @@ class LocalExecutor:
 class LocalJob:
     """One worker process."""
 
+    started = True
+
     def __init__(self, process: ForkServerProcess) -> None:
-        self._process = process
+        self.process = process
+        self.is_orphan = False
+        """Whether the forkserver ended before this process did."""
+        self._kills_before = _memory_kills()
+        self._exit: Exit | None = None
 
     @property
     def pid(self) -> int | None:
-        return self._process.pid
+        return self.process.pid
 
     def poll(self) -> Exit | None:
-        if self._process.is_alive():
-            return None
-        return Exit(self._process.exitcode)
+        if self._exit is None and not self.process.is_alive():
+            code = self.process.exitcode
+            if code == SERVER_DIED:
+                self.is_orphan = self._lives()
+                if self.is_orphan:
+                    return None
+                code = None
+            killed = code == -signal.SIGKILL and _memory_kills() > self._kills_before
+            self._exit = Exit(code, out_of_memory=killed)
+        return self._exit
 
     def cancel(self) -> None:
         # Nothing is lost by SIGKILL: files are replaced in one step, and the last epoch's checkpoint is there.
         with contextlib.suppress(ProcessLookupError, ValueError):
-            self._process.kill()
-        self._process.join(timeout=10)
+            if self.is_orphan and self.pid is not None:
+                os.kill(self.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+
+    def _lives(self) -> bool:
+        if self.pid is None:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except OSError:
+            return False
+        stat = Path(f"/proc/{self.pid}/stat")
+        return not stat.exists() or stat.read_bytes().rpartition(b") ")[2][:1] != b"Z"
 
 
-def work(path: str, execution: str, lifeline: Connection) -> None:
-    """What a worker process does: trains one run and speaks to nobody but its run directory."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the coordinator decides
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with_coordinator, args=(lifeline,), daemon=True).start()
-    directory = Path(path)
-    with contextlib.suppress(OSError):  # a full disk or a directory that cannot be written: train() will say so
-        log = os.open(directory / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-    from bnnlab.experiment.directory import RunIsTaken
-    from bnnlab.experiment.run import train
-
-    code = 0
+def _memory_kills() -> int:
+    """How many processes of this control group the kernel has ended for want of memory."""
     try:
-        train(directory, Execution.model_validate_json(execution))
-    except RunIsTaken:
-        code = TAKEN
-    except BaseException as error:
-        sys.stderr.write(f"{type(error).__name__}: {error}\n")
-        code = 1
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # at once: the interpreter's own way out of a process with torch in it takes a while
-
-
-def _die_with_coordinator(lifeline: Connection) -> None:
-    with contextlib.suppress(EOFError, OSError):
-        lifeline.recv_bytes()
-    os._exit(1)
+        words = MEMORY_EVENTS.read_text().split()
+        return int(words[words.index("oom_kill") + 1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 @contextlib.contextmanager
@@ -111,3 +147,19 @@ def _nameless_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Have the server and its workers born with SIGINT blocked: Ctrl-C reaches the whole group of a terminal, and
+    it is for the coordinator to decide what it means, also in the seconds that the server spends importing."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    resource_tracker.ensure_running()  # by itself it would unblock SIGINT again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

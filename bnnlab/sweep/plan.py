@@ -41,6 +41,8 @@ class PlannedRun:
     config: RunConfig
     axes: Mapping[str, str]
     """Level label by axis name; empty for a run that only serves others as a start."""
+    also: tuple[Mapping[str, str], ...] = ()
+    """Its places in further blocks of the study, where blocks share it."""
 
     @property
     def starts_from(self) -> RunConfig | None:
@@ -172,7 +174,9 @@ class _Expansion:
             return ()
         for block in self.spec.blocks:
             for run in self._block(block):
-                runs.setdefault(run.run_key, run)
+                known = runs.setdefault(run.run_key, run)
+                if known is not run and run.axes not in (known.axes, *known.also):
+                    runs[run.run_key] = replace(known, also=(*known.also, run.axes))
         for index, exclusion in enumerate(self.spec.exclusions):
             if index not in self.used:
                 self.mistakes.append(exclusion.node.mistake(exclusion.path, "excludes nothing"))

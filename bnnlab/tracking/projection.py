@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bnnlab.experiment.directory import Epoch, RunDirectory
+from bnnlab.experiment.failure import Failure
 from bnnlab.experiment.record import RunState
 from bnnlab.paper.matching import paper_metrics
 from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
-from bnnlab.tracking.store import artifact_location, store_lock
+from bnnlab.tracking.store import artifact_location, store_lock, tracking_uri, ui_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 BATCH = 900
 """Metrics in one request; MLflow takes at most 1,000."""
+LOG_TAIL = 3000
+"""Characters of a log's end that a description gets; MLflow takes at most 8,000 in a tag."""
+BEGUN_TAG, FAILURE_TAG, CAUSE_TAG = "bnnlab.begun", "bnnlab.failure", "bnnlab.cause"
+NOTE_TAG = "mlflow.note.content"
 TERMINAL = {
     RunState.FINISHED: "FINISHED",
     RunState.FAILED: "FAILED",
@@ -39,6 +44,10 @@ class _Child:
     status: str
     epochs: int
     """Epochs that MLflow has."""
+    begun: str | None = None
+    """Which training of the run this is: see `_begun`."""
+    failure: str | None = None
+    """The cause that is logged."""
     described: bool = False
     """Whether its parameters are known to be logged."""
 
@@ -51,6 +60,7 @@ class Projection:
         self.project = project
         self.ledger = ledger
         self.plan = plan
+        self._own_keys = {run.run_key for run in plan.runs}
         with store_lock(project):
             self.experiment_id = self._experiment()
             self.parent_id = self._parent()
@@ -58,49 +68,55 @@ class Projection:
 
     # -- runs ------------------------------------------------------------------------------------
 
-    def bring(self, run: PlannedRun, *, ended: bool) -> None:
-        """Make the child of one planned run match its directory.
+    def bring(self, run: PlannedRun, failure: Failure | None = None) -> None:
+        """Make the child of one planned run match its directory, as it is at this moment.
 
-        `ended` says that no process of this sweep trains it: a child without a result is then closed.
+        `failure` is why the run failed, for a run whose directory cannot say so itself.
         """
         directory = self.ledger.directory(run.run_key)
         state = directory.state()
-        if state is RunState.PENDING:
-            return
-        child = self.children.get(run.run_key) or self._create(run, directory)
-        status = TERMINAL.get(state, "RUNNING") if ended or state is RunState.FINISHED else "RUNNING"
-        epochs = directory.epochs()
-        if status == child.status and (status == "FINISHED" or child.epochs >= len(epochs)):
-            return
-        if not child.described:
-            self._describe(child, run)
-        self._log(child, self._epoch_metrics(epochs[child.epochs :]))
-        child.epochs = max(child.epochs, len(epochs))
-        if state is RunState.FINISHED:
-            self._finish(child, directory, len(epochs))
-        elif status != child.status:
+        if failure is not None and state not in (RunState.FINISHED, RunState.RUNNING):
+            state = RunState.FAILED
+        elif state is RunState.FAILED:
             failure = directory.failure()
-            if state is RunState.FAILED and failure is not None:
-                self.client.set_tag(child.run_id, "bnnlab.failure", failure.kind)
-                self.client.set_tag(child.run_id, "mlflow.note.content", f"Failed: {failure.cause}")
-            if status == "RUNNING":
-                self.client.update_run(child.run_id, status="RUNNING")
-            else:
-                self.client.set_terminated(child.run_id, status)
+        epochs = directory.epochs()
+        child = self._current(run, _begun(epochs))
+        if state is RunState.PENDING and child is None:
+            return
+        child = child or self._create(run, directory, epochs)
+        status = TERMINAL.get(state, "RUNNING")
+        if state is RunState.FINISHED:
+            if child.status != status:
+                self._log_epochs(child, run, epochs)
+                self._finish(child, directory, len(epochs))
+        else:
+            self._log_epochs(child, run, epochs)
+            self._log_failure(child, failure if state is RunState.FAILED else None)
+            if status != child.status:
+                self._set_status(child, status)
         child.status = status
 
-    def _create(self, run: PlannedRun, directory: RunDirectory) -> _Child:
-        epochs = directory.epochs()
-        result = directory.result() or {"provenance": {}}
-        started = result["provenance"].get("started") or (epochs[0].time - epochs[0].seconds if epochs else None)
+    def _current(self, run: PlannedRun, begun: str | None) -> _Child | None:
+        """The child, unless it shows an earlier training of the run than the ledger has: that one is deleted."""
+        child = self.children.get(run.run_key)
+        if child is None or begun is None or child.begun in (None, begun):
+            return child
+        self.client.delete_run(child.run_id)
+        del self.children[run.run_key]
+        return None
+
+    def _create(self, run: PlannedRun, directory: RunDirectory, epochs: Sequence[Epoch]) -> _Child:
+        provenance = (directory.result() or {"provenance": {}})["provenance"]
+        started = epochs[0].time - epochs[0].seconds if epochs else provenance.get("started")
         created = self.client.create_run(
             self.experiment_id,
             start_time=round(started * 1000) if started else None,
-            tags=self._tags(run, result["provenance"]),
+            tags=self._tags(run, provenance),
             run_name=run.label,
         )
         child = _Child(created.info.run_id, "RUNNING", 0)
         self.children[run.run_key] = child
+        self._describe(child, run)
         return child
 
     def _describe(self, child: _Child, run: PlannedRun) -> None:
@@ -114,7 +130,7 @@ class Projection:
     def _tags(self, run: PlannedRun, provenance: Mapping[str, Any]) -> dict[str, str]:
         tags = {
             "mlflow.parentRunId": self.parent_id,
-            "bnnlab.kind": "run" if run.axes or run in self.plan.runs else "start",
+            "bnnlab.kind": "run" if run.run_key in self._own_keys else "start",
             "bnnlab.run_key": run.run_key,
             "bnnlab.cell": run.cell,
             "bnnlab.seed": str(run.seed),
@@ -139,21 +155,50 @@ class Projection:
         tags = [RunTag(f"bnnlab.{name}", str(provenance[name])) for name in PROVENANCE_TAGS if name in provenance]
         metrics = result["metrics"] | paper_metrics(directory.config(), result["metrics"])
         finals = [Metric(name, float(value), stamp, epochs) for name, value in metrics.items()]
+        self._log_failure(child, None)
         self.client.log_batch(child.run_id, metrics=finals, tags=tags)
         self.client.set_terminated(child.run_id, "FINISHED", stamp)
 
-    def _log(self, child: _Child, metrics: Sequence[Metric]) -> None:
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(child.run_id, metrics=metrics[start : start + BATCH])
+    def _log_failure(self, child: _Child, failure: Failure | None) -> None:
+        cause = failure.cause if failure is not None else None
+        if cause == child.failure:
+            return
+        if failure is not None:
+            tail = f"\n\n```\n{failure.log_tail[-LOG_TAIL:]}\n```" if failure.log_tail else ""
+            self.client.set_tag(child.run_id, FAILURE_TAG, failure.kind)
+            self.client.set_tag(child.run_id, CAUSE_TAG, failure.cause[:LOG_TAIL])
+            self.client.set_tag(child.run_id, NOTE_TAG, f"Failed: {failure.cause[:LOG_TAIL]}{tail}")
+        else:
+            for tag in (FAILURE_TAG, CAUSE_TAG, NOTE_TAG):
+                self.client.delete_tag(child.run_id, tag)
+        child.failure = cause
 
-    def _epoch_metrics(self, epochs: Sequence[Epoch]) -> list[Metric]:
-        from mlflow.entities import Metric
+    def _set_status(self, child: _Child, status: str) -> None:
+        if status == "RUNNING":
+            self.client.update_run(child.run_id, status=status)
+        else:
+            self.client.set_terminated(child.run_id, status)
 
-        return [
-            Metric(name, value, round(epoch.time * 1000), epoch.index + 1)
-            for epoch in epochs
-            for name, value in epoch.metrics.items()
-        ]
+    def _log_epochs(self, child: _Child, run: PlannedRun, epochs: Sequence[Epoch]) -> None:
+        """Log what MLflow lacks. An epoch goes over whole, so that one that is there at all is there in full."""
+        from mlflow.entities import Metric, RunTag
+
+        if not child.described:
+            self._describe(child, run)
+        missing = epochs[child.epochs :]
+        if not missing:
+            return
+        begun = _begun(epochs)
+        batches: list[list[Metric]] = [[]]
+        for epoch in missing:
+            stamp, step = round(epoch.time * 1000), epoch.index + 1
+            metrics = [Metric(name, value, stamp, step) for name, value in epoch.metrics.items()]
+            if len(batches[-1]) + len(metrics) > BATCH:
+                batches.append([])
+            batches[-1] += metrics
+        for batch in batches:
+            self.client.log_batch(child.run_id, metrics=batch, tags=[RunTag(BEGUN_TAG, str(begun))])
+        child.begun, child.epochs = begun, len(epochs)
 
     # -- what MLflow has -------------------------------------------------------------------------
 
@@ -187,7 +232,7 @@ class Projection:
                 "bnnlab.study": self.plan.study,
                 "bnnlab.profile": self.plan.profile,
                 "bnnlab.plan": self.plan.plan_id,
-                "mlflow.note.content": self.plan.question,
+                NOTE_TAG: self.plan.question,
             },
         )
         run_id = str(created.info.run_id)
@@ -196,11 +241,13 @@ class Projection:
         return run_id
 
     def _known_children(self) -> dict[str, _Child]:
-        children = {}
+        children: dict[str, _Child] = {}
         for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent_id}'"):
-            key = run.data.tags.get("bnnlab.run_key")
-            if key is not None:
-                children[key] = _Child(run.info.run_id, run.info.status, self._epochs_of(run))
+            tags = run.data.tags
+            if "bnnlab.run_key" in tags:
+                children[tags["bnnlab.run_key"]] = _Child(
+                    run.info.run_id, run.info.status, self._epochs_of(run), tags.get(BEGUN_TAG), tags.get(CAUSE_TAG)
+                )
         return children
 
     def _epochs_of(self, run: Run) -> int:
@@ -219,15 +266,29 @@ class Projection:
     def close_parent(self, status: str, note: str = "") -> None:
         """Close the parent as FINISHED, FAILED or KILLED, with `note` (Markdown) as its description."""
         if note:
-            self.client.set_tag(self.parent_id, "mlflow.note.content", note)
+            self.client.set_tag(self.parent_id, NOTE_TAG, note)
         if status == "RUNNING":
             self.client.update_run(self.parent_id, status=status)
         else:
             self.client.set_terminated(self.parent_id, status)
 
+    def links(self) -> dict[str, str]:
+        """Where MLflow's UI shows each child, by run key."""
+        base = ui_address(tracking_uri(self.project))
+        return {
+            key: f"{base}/#/experiments/{self.experiment_id}/runs/{child.run_id}"
+            for key, child in self.children.items()
+        }
+
     def attach(self, name: str, text: str) -> None:
         """Log a text as an artefact of the parent."""
         self.client.log_text(self.parent_id, text, name)
+
+
+def _begun(epochs: Sequence[Epoch]) -> str | None:
+    """What tells one training of a run from another, from the first epoch: its time. A run that goes on from a
+    checkpoint keeps it; one that starts again (`--rerun`, a damaged checkpoint) gets a new one."""
+    return str(round(epochs[0].time * 1000)) if epochs else None
 
 
 PROVENANCE_TAGS = ("code", "torch", "pytorch_lightning", "host", "device", "threads", "evaluation", "weights_sha256")

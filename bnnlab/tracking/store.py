@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,18 @@ QUIET = {
 }
 
 
+LOCK_PATIENCE_S = 60.0
+"""Making a fresh store takes some seconds."""
+
+
 def tracking_uri(project: Project) -> str:
     """`MLFLOW_TRACKING_URI`, or the SQLite store that a plain `mlflow ui` in the project folder opens."""
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.mlflow_db}"
+
+
+def ui_address(uri: str) -> str:
+    """Where a browser finds MLflow's UI: the tracking server, or what `bnnlab ui` serves for a local store."""
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
 
 
 def artifact_location(project: Project, study: str) -> str | None:
@@ -52,12 +62,28 @@ def open_client(project: Project) -> MlflowClient:
 
 @contextmanager
 def store_lock(project: Project) -> Iterator[None]:
-    """Alone with the local store: two processes that make a fresh SQLite store at once break it."""
+    """Alone with the local store: two processes that make a fresh SQLite store at once break it.
+
+    Raises TimeoutError where another process keeps it for itself, say because it was stopped meanwhile.
+    """
     if os.environ.get("MLFLOW_TRACKING_URI"):
         yield
         return
     path: Path = project.root / "mlflow.db.lock"
     project.root.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + LOCK_PATIENCE_S
     with path.open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"another process has held {path} for {LOCK_PATIENCE_S:.0f} s") from None
+                time.sleep(0.1)
         yield
+
+
+def reason(error: Exception) -> str:
+    """Why a store cannot be used, in a line."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

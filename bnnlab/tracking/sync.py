@@ -20,18 +20,18 @@ def sync_plan(project: Project, ledger: Ledger, plan: Plan | SavedPlan, describe
     A run that another process trains at this moment stays RUNNING. Raises what MLflow raises.
     """
     projection = Projection(open_client(project), project, ledger, plan)
-    states = {}
     for run in plan.all_runs:
-        states[run.run_key] = ledger.state(run.run_key)
-        projection.bring(run, ended=states[run.run_key] is not RunState.RUNNING)
-    projection.close_parent(parent_status(list(states.values())), describe(projection))
-    return sum(state is not RunState.PENDING for state in states.values())
+        projection.bring(run)
+    states = [ledger.state(run.run_key) for run in plan.all_runs]
+    projection.close_parent(parent_status(states), describe(projection))
+    return sum(state is not RunState.PENDING for state in states)
 
 
-def parent_status(states: list[RunState]) -> str:
-    """MLflow's status of a parent: FINISHED when every run is, FAILED when one failed, RUNNING or KILLED else."""
+def parent_status(states: list[RunState], *, failed: bool = False) -> str:
+    """MLflow's status of a parent: FINISHED when every run is, RUNNING while one is being trained, else FAILED when
+    one failed (`failed`: also where no directory says so) and KILLED when there is more to do."""
     if all(state is RunState.FINISHED for state in states):
         return "FINISHED"
     if RunState.RUNNING in states:
         return "RUNNING"
-    return "FAILED" if RunState.FAILED in states else "KILLED"
+    return "FAILED" if failed or RunState.FAILED in states else "KILLED"

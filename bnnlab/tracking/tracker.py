@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable
 from typing import IO
 
-from bnnlab.sweep.events import Event, RunElsewhere, RunFailed, RunFinished, RunInterrupted, RunReused
+from bnnlab.experiment.failure import Failure
+from bnnlab.sweep.events import Event, RunElsewhere, RunFailed
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
 from bnnlab.tracking.projection import Projection
-from bnnlab.tracking.store import open_client
+from bnnlab.tracking.store import open_client, reason
+from bnnlab.tracking.sync import parent_status
 
 EVERY_S = 2.0
 """How often MLflow is brought up to date while runs train."""
@@ -34,12 +36,15 @@ class Tracker:
         self.plan = plan
         self.problem: str | None = None
         """Why MLflow is behind the ledger; None while it is not."""
-        self._dirty: dict[str, tuple[PlannedRun, bool]] = {}
+        self.complete = False
+        """Whether MLflow has all of the plan as the ledger has it; known after `close`. Where another sweep of this
+        plan goes on, it is that one which brings the rest."""
+        self._changed: dict[str, PlannedRun] = {}
+        self._failures: dict[str, Failure] = {}
         self._projection: Projection | None = None
         self._claim: IO[str] | None = None
         self._lock = threading.Lock()
-        self._wake = threading.Event()
-        self._closing = False
+        self._closing = threading.Event()
         self._retry_at = 0.0
         self._thread = threading.Thread(target=self._keep_up, name="mlflow", daemon=True)
 
@@ -47,62 +52,69 @@ class Tracker:
         self._thread.start()
 
     def tell(self, event: Event) -> None:
-        ended = isinstance(event, RunFinished | RunFailed | RunInterrupted | RunReused)
         if isinstance(event, RunElsewhere):
             return
         with self._lock:
-            self._dirty[event.run.run_key] = (event.run, ended)
+            self._changed[event.run.run_key] = event.run
+            if isinstance(event, RunFailed):
+                self._failures[event.run.run_key] = event.failure
+            else:
+                self._failures.pop(event.run.run_key, None)
 
-    def close(self, status: str, finish: Callable[[Projection], str]) -> None:
-        """Bring everything over and close the parent with `status`.
+    def close(self, finish: Callable[[Projection], str]) -> None:
+        """Bring everything over and close the parent.
 
         `finish` logs what belongs to the parent (report, tables) and gives its description.
         """
-        self._closing = True
-        self._wake.set()
+        self._closing.set()
         if self._thread.is_alive():
             self._thread.join()
         self._retry_at = 0.0
+        # All runs of the plan, not only those that this sweep heard of: an earlier one may have been killed before
+        # it could close what it had opened.
+        with self._lock:
+            self._changed = {run.run_key: run for run in self.plan.all_runs}
         self._bring_over()
-        if self.problem is None and self._projection is not None:
-            try:
-                self._projection.close_parent(status, finish(self._projection))
-            except Exception as error:
-                self._give_up_for_now(error)
-        if self._claim is not None:
-            self._claim.close()
+        try:
+            if self._projection is not None and self.problem is None:
+                states = [self.ledger.state(run.run_key) for run in self.plan.all_runs]
+                note = finish(self._projection)
+                self._projection.close_parent(parent_status(states, failed=bool(self._failures)), note)
+                self.complete = True
+        except Exception as error:
+            self._give_up_for_now(error)
+        finally:
+            if self._claim is not None:
+                self._claim.close()
 
     # -- the thread ------------------------------------------------------------------------------
 
     def _keep_up(self) -> None:
-        while not self._closing:
+        while not self._closing.is_set():
             self._bring_over()
-            self._wake.wait(EVERY_S)
+            self._closing.wait(EVERY_S)
 
     def _bring_over(self) -> None:
-        if time.monotonic() < self._retry_at:
-            return
-        if not self._alone():
+        if time.monotonic() < self._retry_at or not self._alone():
             return
         with self._lock:
-            dirty, self._dirty = self._dirty, {}
+            changed, self._changed = self._changed, {}
+            failures = dict(self._failures)
         try:
             if self._projection is None:
                 self._projection = Projection(open_client(self.project), self.project, self.ledger, self.plan)
                 self._projection.open_parent()
-            for key in list(dirty):
-                run, ended = dirty[key]
-                self._projection.bring(run, ended=ended)
-                del dirty[key]
+            for key in list(changed):
+                self._projection.bring(changed[key], failures.get(key))
+                del changed[key]
             self.problem = None
         except Exception as error:  # whatever MLflow, SQLAlchemy or the network raise
             self._give_up_for_now(error)
             with self._lock:
-                self._dirty = dirty | self._dirty
+                self._changed = changed | self._changed
 
     def _alone(self) -> bool:
-        """Whether this process is the one that projects this plan. The other one, which shares its runs, ends no
-        sooner than they do and brings them all over."""
+        """Whether this process is the one that projects this plan. Where another one does, its end is waited for."""
         if self._claim is None:
             claim = self.ledger.plan_folder(self.plan.plan_id).joinpath("tracker.lock").open("a")
             try:
@@ -114,7 +126,6 @@ class Tracker:
         return True
 
     def _give_up_for_now(self, error: Exception) -> None:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        self.problem = lines[0]
+        self.problem = reason(error)
         self._projection = None
         self._retry_at = time.monotonic() + RETRY_S

@@ -107,23 +107,6 @@ def test_every_network_has_gradients_everywhere(name: str, image: tuple[int, int
     assert all(p.grad is not None and p.grad.isfinite().all() for p in trained)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_a_twin_can_start_a_binary_network(name: str) -> None:
-    """Pre-training as in the paper: the full-precision weights become the latent ones."""
-    twin, binary = (
-        build(
-            OPTIONS[name].model_validate(SMALL[name] | {"precision": precision}),
-            image=(1, 8, 8),
-            num_classes=3,
-        )
-        for precision in ("full", "binary")
-    )
-
-    binary.load_state_dict(twin.state_dict())
-
-    assert torch.equal(next(binary.parameters()), next(twin.parameters()))
-
-
 @pytest.mark.parametrize("size", [28, 32, 224])
 @pytest.mark.parametrize(
     "name", ["resnet_e18", "binary_densenet28", "resnet_v1_18", "bireal_net18", "meliusnet22"]

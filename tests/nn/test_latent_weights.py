@@ -1,6 +1,7 @@
 """Latent weights: which they are, clipping, Bop, scheduled estimators, telemetry."""
 
 import io
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from bnnlab.nn.bop import Bop
 from bnnlab.nn.latent import clip_latent_weights_, latent_weights, split_parameters
 from bnnlab.nn.layers import BinaryConv2d, BinaryLinear
 from bnnlab.nn.progress import set_progress
-from bnnlab.nn.telemetry import Telemetry, activation_signs, flip_ratio, share_outside_window, weight_signs
+from bnnlab.nn.telemetry import ActivationWatch, Telemetry, flip_ratio, share_outside_window, weight_signs
 
 
 def small_network(**choices: object) -> nn.Sequential:
@@ -141,27 +142,51 @@ def test_masked_activations_and_mean_signs_are_those_of_the_inputs() -> None:
     network = nn.Sequential(BinaryLinear(4, 2, binarization=Binarization(window=1.0)))
     x = torch.tensor([[0.5, 1.0, -1.5, 2.0], [0.0, -0.0, -3.0, 1.0]])
 
-    assert activation_signs(network, x) == {"0": (0.5, 3 / 8)}
+    with ActivationWatch(network) as watch:
+        network(x)
+    network(-x)  # no longer watched
+
+    assert watch.seen == {"0": (0.5, 3 / 8)}
 
 
-def test_telemetry_leaves_the_network_as_it_was() -> None:
+def test_a_watch_looks_at_so_many_images() -> None:
+    network = nn.Sequential(BinaryLinear(1, 1, binarization=Binarization()))
+
+    with ActivationWatch(network, images=2) as watch, torch.no_grad():
+        network(torch.tensor([[1.0], [2.0], [-3.0]]))
+
+    assert watch.seen == {"0": (1.0, 0.5)}
+
+
+def test_telemetry_goes_from_one_measurement_to_the_next() -> None:
     network = small_network()
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    telemetry = Telemetry(network, torch.randn(8, 1, 4, 4))
+    telemetry = Telemetry(network)
 
     first = telemetry.measure()
     with torch.no_grad():
         network[5].weight.neg_()
+    with telemetry.watch:
+        network(torch.randn(8, 1, 4, 4))
     second = telemetry.measure()
-    network[5].weight.data.neg_()
 
-    assert network.training
-    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-    assert (first["flip_ratio"], second["flip_ratio"]) == (0.0, 288 / (216 + 288))
-    assert set(first) == {
-        "flip_ratio", "latent_outside_window", "activations_masked", "mean_sign/2", "mean_sign/5"
-    }  # fmt: skip
+    assert first == {"flip_ratio": 0.0, "latent_outside_window": share_outside_window(network)}
+    assert second["flip_ratio"] == 288 / (216 + 288)
+    assert set(second) - set(first) == {"activations_masked", "mean_sign/2", "mean_sign/5"}
+    assert telemetry.measure()["flip_ratio"] == 0.0
+
+
+def test_watching_does_not_change_what_is_trained() -> None:
+    gradients = []
+    for watched in (False, True):
+        network = small_network()
+        watch = ActivationWatch(network)
+        x = torch.randn(8, 1, 4, 4, generator=torch.Generator().manual_seed(1))
+        with watch if watched else nullcontext():
+            network(x).square().sum().backward()
+        gradients.append([parameter.grad for parameter in network.parameters()])
+
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 def test_a_float_network_has_no_telemetry() -> None:
-    assert Telemetry(nn.Linear(2, 2), torch.ones(1, 2)).measure() == {}
+    assert Telemetry(nn.Linear(2, 2)).measure() == {}
