@@ -106,6 +106,9 @@ def read_plan(
 
 def make_plan(spec: Spec, path: str = "") -> Plan:
     """Expand a spec. Raises SpecError."""
+    if spec.search is not None:
+        text = "asks Optuna for its runs, one after the other; there is no plan of them (`search.spec` reads it)"
+        raise SpecError([*spec.mistakes, spec.search.mistake("search", text, at_key=True)])
     expansion = _Expansion(spec)
     runs = expansion.runs()
     axes = _levels(spec.blocks)
@@ -157,7 +160,7 @@ class _Expansion:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.mistakes: list[Mistake] = []
-        self.sections = _Sections()
+        self.sections = Sections()
         self.faulty_points = 0
         self.used: set[int] = set()
 
@@ -252,7 +255,7 @@ def _size(block: Sequence[Axis]) -> int:
     return size
 
 
-class _Sections:
+class Sections:
     """Configurations from trees, section by section: the points of a grid share most of their sections."""
 
     def __init__(self) -> None:
