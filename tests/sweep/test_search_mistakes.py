@@ -61,7 +61,7 @@ def test_a_mistake_in_a_profile_is_told_where_the_profile_is_written(spec: Path)
 def test_a_profile_cannot_make_a_study_of_a_search(spec: Path) -> None:
     assert [line for line in told(spec, profile="strange").splitlines() if line.startswith("spec")] == [
         "spec.yaml:13:38: search.sampler.name: unknown name 'Tpe'",
-        "spec.yaml:13:46: axes: belongs to a study; this is a search, as it has 'search'",
+        "spec.yaml:13:45: axes: belongs to a study; this is a search, as it has 'search'",
     ]
 
 
