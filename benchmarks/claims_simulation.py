@@ -123,9 +123,7 @@ class Tally:
     ledgers: int = 0
 
 
-def tally(
-    effect: float, seeds: int, world: World, ledgers: int, together: bool, seed: int = 0
-) -> dict[str, Tally]:
+def tally(effect: float, seeds: int, world: World, ledgers: int, together: bool, seed: int = 0) -> dict[str, Tally]:
     """Judge simulated ledgers.
 
     Args:
@@ -203,9 +201,7 @@ def coverage(world: World, seeds: int, ledgers: int) -> Iterator[tuple[str, floa
 
 def print_replicates(ledgers: int) -> None:
     """Table 1: what the choice of the replicate does to the intervals."""
-    print(
-        f"1. What is the replicate? Coverage of 95 % intervals (mean width in points), {ledgers:,} ledgers\n"
-    )
+    print(f"1. What is the replicate? Coverage of 95 % intervals (mean width in points), {ledgers:,} ledgers\n")
     print(f"{'world':34} {'seeds':>5}  " + "".join(f"{name:>18}" for name in METHODS))
     for world, seeds in product(WORLDS, SEEDS):
         cells = (f"{share:10.1%} ({width:.2f})" for _, share, width in coverage(world, seeds, ledgers))
@@ -235,9 +231,7 @@ def print_verdicts(ledgers: int, together: bool) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ledgers", type=int, default=2000, help="simulated ledgers for each row")
     ledgers = parser.parse_args().ledgers
     print_replicates(5 * ledgers)

@@ -104,9 +104,7 @@ def main() -> None:
             print(f"{name}: not installed\n")
             continue
         implementation = make()
-        verdicts = {
-            key: verdict(check, implementation) for key, check in CONTRACT.items() if key not in skipped
-        }
+        verdicts = {key: verdict(check, implementation) for key, check in CONTRACT.items() if key not in skipped}
         passed = sum(result == "ok" for result in verdicts.values())
         print(f"{name}: {passed} of {len(verdicts)}")
         for key, result in verdicts.items():

@@ -7,15 +7,27 @@ from typing import Any
 
 from rich.console import Console
 
-from bnnlab.cli.tables import new_table
+from bnnlab.cli.tables import new_table, per_cent
+from bnnlab.paper.published.imagenet import COMPARISON
 
 
 def model_table(rows: Sequence[Mapping[str, Any]], input_size: int, classes: int) -> None:
     """A row a network."""
     table = new_table(f"networks at {input_size}x{input_size} pixels, {classes} classes")
-    for name in ("name", "parameters", "binary", "MiB", "MiB as float", "1-bit MACs", "float MACs", "operations"):
+    for name in (
+        "name",
+        "parameters",
+        "binary",
+        "MiB",
+        "MiB as float",
+        "1-bit MACs",
+        "float MACs",
+        "operations",
+        "published",
+    ):
         table.add_column(name, justify="left" if name == "name" else "right", no_wrap=True)
     for row in rows:
+        best = _headline(row["published"])
         table.add_row(
             row["name"],
             f"{row['params']:,}",
@@ -25,14 +37,23 @@ def model_table(rows: Sequence[Mapping[str, Any]], input_size: int, classes: int
             f"{row['macs_binary']:.3g}",
             f"{row['macs_fp']:.3g}",
             f"{row['ops_combined']:.3g}",
+            "–" if best is None else f"{per_cent(best['top1'])} ({best['status']})",
         )
     console = Console()
     console.print(table)
     console.print(
         "MiB: 1 bit a binary weight, 32 bits any other parameter.  MACs: convolutions and dense layers.  "
-        "operations: convolutions, float + 1-bit / 64 (the authors' rule).",
+        "operations: convolutions, float + 1-bit / 64 (the authors' rule).  "
+        "published: ImageNet top-1 in % and how surely it was read; `bnnlab paper` has sources and the rest.",
         highlight=False,
     )
+
+
+def _headline(published: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The ImageNet figure to show where there is room for one: the paper's comparison, or else the highest."""
+    figures = [figure for figure in published if figure["dataset"] == "imagenet"]
+    compared = [figure for figure in figures if figure["table"] == COMPARISON.id]
+    return max(compared or figures, key=lambda figure: float(figure["top1"]), default=None)
 
 
 def layer_table(row: Mapping[str, Any], input_size: int, classes: int) -> None:

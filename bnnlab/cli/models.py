@@ -34,9 +34,10 @@ def models(
             say(f"Did you mean '{close}'?")
         raise typer.Exit(2)
     from bnnlab.models.summary import summary
+    from bnnlab.paper.matching import published_for_model
 
     names = [name] if name else list(MODELS)
-    rows = [summary(n, input_size=input_size, classes=classes) for n in names]
+    rows = [{**summary(n, input_size=input_size, classes=classes), "published": published_for_model(n)} for n in names]
     if json:
         print_json(rows)
     elif name:

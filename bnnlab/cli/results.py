@@ -1,4 +1,4 @@
-"""The answer at the end of a sweep: a row a cell, and what each axis does."""
+"""The answer at the end of a sweep: a row a cell, what each axis does, the verdicts; and the page in full."""
 
 from __future__ import annotations
 
@@ -7,60 +7,87 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from bnnlab.cli.output import say
+from bnnlab.cli.reporting import make_report, write_report
 from bnnlab.cli.tables import new_table, per_cent
+from bnnlab.sweep.plan import Plan
+from bnnlab.sweep.project import find_project
 
 if TYPE_CHECKING:
     from bnnlab.paper.observation import Observation
     from bnnlab.paper.statistics import CellSummary, Effect, Summary
-    from bnnlab.sweep.ledger import Ledger, SavedPlan
-    from bnnlab.sweep.plan import Plan
+    from bnnlab.report.build import Report
+    from bnnlab.sweep.ledger import Ledger
     from bnnlab.tracking.projection import Projection
 
 METRIC = "test/top1"
-SHOWN_EFFECTS = 12
+SHOWN_LEVELS = 12
+"""Levels of one axis that the terminal compares; the page has them all."""
 
 
 def print_results(plan: Plan, ledger: Ledger) -> None:
-    """The two tables on stdout."""
-    from bnnlab.paper.statistics import summarize_cells
-
+    """The tables on stdout, and where the page is."""
     observations = ledger.observations(plan.runs)
+    report = make_report(plan, ledger)
     console = Console()
     if plan.question:
         console.print(f"\n[bold]{plan.question}[/bold]", highlight=False)
-    cells = new_table(f"{plan.study} ({plan.profile}): test top-1 in %, mean ± standard deviation over seeds")
+    _print_cells(console, plan, observations)
+    _print_effects(console, plan, observations)
+    _print_verdicts(console, report)
+    say(f"the page: {write_report(report, find_project(), plan)}")
+
+
+def _print_cells(console: Console, plan: Plan, observations: Sequence[Observation]) -> None:
+    from bnnlab.paper.statistics import summarize_cells
+
+    table = new_table(f"{plan.study} ({plan.profile}): test top-1 in %, mean ± standard deviation over seeds")
     for name in [*plan.axes, "last epoch", "best epoch", "n", "MiB"]:
-        cells.add_column(name, justify="left" if name in plan.axes else "right")
+        table.add_column(name, justify="left" if name in plan.axes else "right")
     for cell in summarize_cells(observations, [METRIC, f"{METRIC}_best", "model/size_mib"]):
         size = cell.metrics.get("model/size_mib")
-        cells.add_row(
+        table.add_row(
             *(cell.axes.get(name, "–") for name in plan.axes),
             mean_std(cell.metrics.get(METRIC)),
             mean_std(cell.metrics.get(f"{METRIC}_best")),
             _count(cell),
             f"{size.mean:.2f}" if size else "–",
         )
-    console.print(cells)
+    console.print(table)
+
+
+def _print_effects(console: Console, plan: Plan, observations: Sequence[Observation]) -> None:
     effects = list(axis_effects(plan, observations))
     if not effects:
         return
-    table = new_table(
-        "what each axis does: difference of test top-1 in points, paired over the other axes and the seed"
-    )
-    for name, justify in (("axis", "left"), ("level", "left"), ("against", "left"), ("difference", "right"),
-                          ("95 % interval", "right"), ("n", "right")):  # fmt: skip
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table = new_table("what each axis does: test top-1 in points, paired over the other axes and the seed")
+    for name in ("axis", "level", "against"):
+        table.add_column(name)
+    for name in ("difference", "95 % interval", "n"):
+        table.add_column(name, justify="right")
     for axis, level, control, effect in effects:
         table.add_row(axis, level, control, points(effect.difference), interval(effect), str(effect.n))
     console.print(table)
 
 
-def axis_effects(plan: Plan | SavedPlan, observations: Sequence[Observation]) -> Iterator[tuple[str, str, str, Effect]]:
+def _print_verdicts(console: Console, report: Report) -> None:
+    judgements = report.analysis.judgements
+    if not judgements:
+        return
+    table = new_table("claims")
+    for name in ("claim", "verdict", "why"):
+        table.add_column(name, overflow="fold")
+    for found in judgements:
+        table.add_row(found.claim.text, str(found.verdict), found.reason)
+    console.print(table)
+
+
+def axis_effects(plan: Plan, observations: Sequence[Observation]) -> Iterator[tuple[str, str, str, Effect]]:
     """For each axis: its other levels against its first."""
     from bnnlab.paper.statistics import paired_effect
 
     for axis, levels in plan.axes.items():
-        for level in levels[1:SHOWN_EFFECTS]:
+        for level in levels[1:SHOWN_LEVELS]:
             yield axis, level, levels[0], paired_effect(observations, axis, level, levels[0], METRIC)
 
 
@@ -87,12 +114,17 @@ def _count(cell: CellSummary) -> str:
 
 
 def after_sweep(projection: Projection) -> str:
-    """What the parent run says in MLflow: the question and the effects, as Markdown."""
+    """What belongs to the parent run: the report as an artefact, the verdicts as its description (Markdown)."""
     plan = projection.plan
-    observations = projection.ledger.observations(plan.runs)
-    lines = [plan.question, "", "| axis | level | against | points | 95 % interval | n |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {axis} | {level} | {control} | {points(e.difference)} | {interval(e)} | {e.n} |"
-        for axis, level, control, e in axis_effects(plan, observations)
-    ]
-    return "\n".join(lines)
+    projection.ledger.set_links(plan.plan_id, projection.links())
+    if not isinstance(plan, Plan):
+        return plan.question
+    report = make_report(plan, projection.ledger)
+    projection.attach("report.html", report.html())
+    projection.attach("report.md", report.markdown())
+    lines = [plan.question, "", f"{len(plan.runs)} runs, profile {plan.profile}."]
+    judgements = report.analysis.judgements
+    if judgements:
+        lines += ["", "| claim | verdict | why |", "|---|---|---|"]
+        lines += [f"| {found.claim.text} | **{found.verdict}** | {found.reason} |" for found in judgements]
+    return "\n".join([*lines, "", "The report is the artifact report.html."])

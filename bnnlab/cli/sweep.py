@@ -37,12 +37,14 @@ def sweep(
         plan(spec, profile, set_, seeds, json=False)
         return
 
+    from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
     from bnnlab.experiment.execution import Execution
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.plan import read_plan
 
     planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
     execution = Execution(threads=threads, device=device, study=planned.study, plan=planned.plan_id)
     choices = Choices(workers, execution, Policy(retry_failed=retry_failed, fail_fast=fail_fast), rerun)
     raise typer.Exit(run_sweep(planned, choices))

@@ -23,19 +23,19 @@ def load_arrays(raw: bytes, where: str) -> dict[str, Any]:
     """
     try:
         content = _Unpickler(io.BytesIO(raw), encoding="bytes").load()
+        if not isinstance(content, dict):
+            raise TypeError(f"a {type(content).__name__}, not a dict")
+        return {_text(key): _array(value) for key, value in content.items()}
     except _Refused as refused:
         raise DataDamaged(
             f"{where}: the pickle asks for {refused}, which a data file has no use for. It was not run;"
             " do not open this file with anything else"
         ) from None
     except Exception as error:  # a damaged pickle makes pickle raise nearly anything
-        raise DataDamaged(f"{where}: not a whole pickle ({error}). Fetch it again") from error
-    if not isinstance(content, dict):
-        raise DataDamaged(f"{where}: a pickled {type(content).__name__}, where a dict is expected")
-    return {_text(key): _array(value) for key, value in content.items()}
+        raise DataDamaged(f"{where}: not a whole pickle of arrays ({error}). Fetch it again") from error
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     pass
 
 

@@ -37,8 +37,13 @@ def describe(root: Path) -> Description:
     """Raises: DataMissing where there is no such folder, DataDamaged where it is not a tree of class
     folders."""
     parts = _parts(root)
-    names = class_names(parts.get("train", root))
-    paths = [path for part in parts.values() for _, path in _images(part, names)]
+    names = class_names(parts["train"])
+    found = {part: list(_images(folder, names)) for part, folder in parts.items()}
+    for label in sorted(set(range(len(names))) - {label for label, _ in found["train"]}):
+        raise DataDamaged(
+            f"{parts['train'] / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class"
+        )
+    paths = [path for images in found.values() for _, path in images]
     return Description(_fingerprint(root, paths), len(names), len(paths))
 
 
@@ -56,7 +61,7 @@ def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
             " Point data.root at that folder, or leave out data.fingerprint and data.classes to use this one"
         )
     parts = _parts(root)
-    names = class_names(parts.get("train", root))
+    names = class_names(parts["train"])
     images = {part: read_class_folders(folder, names) for part, folder in parts.items()}
     if "test" in images:
         test, rest = whole(images["test"]), whole(images["train"])
@@ -85,7 +90,7 @@ def class_names(folder: Path) -> list[str]:
     """
     names = sorted(
         unicodedata.normalize("NFC", entry.name)
-        for entry in os.scandir(folder)
+        for entry in folder.iterdir()
         if entry.is_dir() and not entry.name.startswith(".")
     )
     if len(names) < 2:
@@ -103,7 +108,7 @@ def _parts(root: Path) -> dict[str, Path]:
     """
     if not root.is_dir():
         raise DataMissing(f"{root}: there is no such folder")
-    below = {entry.name: Path(entry.path) for entry in os.scandir(root) if entry.is_dir()}
+    below = {entry.name: entry for entry in root.iterdir() if entry.is_dir()}
     train, validation, test = (
         next((below[name] for name in names if name in below), None) for names in (TRAIN, VALIDATION, TEST)
     )
@@ -115,26 +120,22 @@ def _parts(root: Path) -> dict[str, Path]:
 
 
 def _images(folder: Path, names: list[str]) -> Iterator[tuple[int, Path]]:
-    """(label, path) ordered by class and path. Raises: DataDamaged for a class that is unknown or empty."""
+    """(label, path) ordered by class and path. Raises: DataDamaged for a class that is unknown."""
     labels = {name: label for label, name in enumerate(names)}
     seen: dict[int, list[Path]] = {label: [] for label in labels.values()}
-    for entry in os.scandir(folder):
+    for entry in list(folder.iterdir()):
         if entry.name.startswith(".") or not entry.is_dir():
             continue
         name = unicodedata.normalize("NFC", entry.name)
         if name not in labels:
-            raise DataDamaged(f"{entry.path}: the training images have no class of this name")
+            raise DataDamaged(f"{entry}: the training images have no class of this name")
         seen[labels[name]] += [
             Path(below) / file
-            for below, _, files in os.walk(entry.path)
+            for below, _, files in os.walk(entry)
             for file in files
             if not file.startswith(".") and file.lower().endswith(IMAGE_SUFFIXES)
         ]
     for label, paths in seen.items():
-        if not paths:
-            raise DataDamaged(
-                f"{folder / names[label]}: no image ({', '.join(IMAGE_SUFFIXES)}) of this class"
-            )
         keyed = sorted((unicodedata.normalize("NFC", str(path)), path) for path in paths)
         yield from ((label, path) for _, path in keyed)
 

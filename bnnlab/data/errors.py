@@ -7,9 +7,9 @@ class DataError(Exception):
     """A data set cannot be used; the message says which file, why, and what to do."""
 
 
-class DataMissing(DataError):  # noqa: N818
+class DataMissing(DataError):
     """The data set was not found where it was looked for."""
 
 
-class DataDamaged(DataError):  # noqa: N818
+class DataDamaged(DataError):
     """A file is not what its place in the data set says it is."""

@@ -8,12 +8,13 @@ next epoch as if it had not.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import multiprocessing
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
@@ -39,8 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class Request(NamedTuple):
-    """One batch that a worker is asked for. `epoch` is None for an evaluation."""
+    """One batch that a worker is asked for, of one of its sets. `epoch` is None for an evaluation."""
 
+    which: int
     epoch: int | None
     chosen: Indices
     uniform: Tensor
@@ -58,18 +60,19 @@ class Response(NamedTuple):
 class Decoder(TorchDataset[Response]):
     """What runs in a worker."""
 
-    def __init__(self, config: ImageNet | Folder, images: EncodedImages, seed: int) -> None:
-        self.config, self.images, self.seed = config, images, seed
+    def __init__(self, config: ImageNet | Folder, sets: Sequence[EncodedImages], seed: int) -> None:
+        self.config, self.sets, self.seed = config, sets, seed
 
     def __getitem__(self, request: Request) -> Response:
+        images = self.sets[request.which]
         shape = image_shape(self.config)
         pixels = np.empty((len(request.chosen), *shape), dtype=np.uint8)
         damaged: dict[int, tuple[str, str]] = {}
         for place, index in enumerate(request.chosen.tolist()):
             try:
-                pixels[place] = self._image(index, request.epoch)
-            except (DecodingError, OSError) as error:
-                damaged[place] = (self.images.where(index), str(error))
+                pixels[place] = self._decoded(images.read(index), index, request.epoch)
+            except (DecodingError, DataDamaged, OSError) as error:
+                damaged[place] = (images.where(index), str(error))
         whole = [place for place in range(len(request.chosen)) if place not in damaged]
         kept = whole
         if damaged and request.epoch is not None and whole:
@@ -79,7 +82,7 @@ class Decoder(TorchDataset[Response]):
             ]
         if damaged:
             pixels = pixels[kept]
-        labels = self.images.labels[request.chosen[kept]]
+        labels = images.labels[request.chosen[kept]]
         return Response(
             torch.from_numpy(pixels),
             torch.from_numpy(labels),
@@ -87,8 +90,8 @@ class Decoder(TorchDataset[Response]):
             dict(damaged.values()),
         )
 
-    def _image(self, index: int, epoch: int | None) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        config, encoded = self.config, self.images.read(index)
+    def _decoded(self, encoded: bytes, index: int, epoch: int | None) -> npt.NDArray[np.uint8]:
+        config = self.config
         if epoch is None:
             return decode_part(
                 encoded,
@@ -103,23 +106,49 @@ class Decoder(TorchDataset[Response]):
         return image[:, :, ::-1] if mirror else image
 
 
-class _Requests(Sampler[Request]):
-    """The requests of the pass that comes next; a DataLoader keeps its workers from pass to pass."""
+class Workers:
+    """Processes that decode batches. They live as long as the data set, and serve one pass at a time."""
+
+    def __init__(self, decoder: Decoder, count: int, pinned: bool) -> None:
+        self._asked = _Asked()
+        self._pass = 0
+        context = None
+        if count:
+            # Not fork: a process that trains has threads and often a CUDA context, which do not survive it.
+            context = multiprocessing.get_context("forkserver")
+            context.set_forkserver_preload(["torch", __name__])  # 1.3 s once, and not for each worker
+        self._loader = DataLoader(
+            decoder,
+            batch_size=None,  # a request is a whole batch
+            sampler=self._asked,
+            num_workers=count,
+            persistent_workers=count > 0,
+            multiprocessing_context=context,
+            pin_memory=pinned,
+        )
+
+    def responses(self, requests: Sequence[Request]) -> Iterator[Response]:
+        """The batches that are asked for, in this order."""
+        self._asked.requests, self._pass = requests, self._pass + 1
+        this = self._pass
+        for response in self._loader:
+            yield response
+            if self._pass != this:
+                raise RuntimeError("another pass over these images began before this one had ended")
+
+
+class _Asked(Sampler[Request]):
+    """The requests of the pass that comes next.
+
+    It knows nothing of its `Workers`: in a cycle of references their queues could be closed before they are
+    told to stop, and each would then be waited for.
+    """
 
     def __init__(self) -> None:
-        self.requests: Callable[[], Iterator[Request]] = lambda: iter(())
+        self.requests: Sequence[Request] = ()
 
     def __iter__(self) -> Iterator[Request]:
-        return self.requests()
-
-
-@dataclass
-class _Part:
-    """One part of the data set and the workers that decode it."""
-
-    images: Subset[EncodedImages]
-    requests: _Requests
-    loader: DataLoader[Response]
+        return iter(self.requests)
 
 
 class StreamedDataset:
@@ -141,51 +170,43 @@ class StreamedDataset:
         self.image: ImageShape = image_shape(config)
         self.damaged: dict[str, str] = {}
         """Images that could not be decoded so far: where each lies, and why."""
-        self._config, self._seed, self._shard = config, seed, shard
+        self._config, self._splits, self._seed, self._shard = config, splits, seed, shard
         self._colour, self._normalizer = colour, Normalizer(config)
         self._batch_size, self._device = batch_size, torch.device(device)
-        self._workers = workers
-        paper = splits.validation is splits.test
-        self._train = self._part(splits.train)
-        self._test = self._part(splits.test)
-        self._validation = self._test if paper else self._part(splits.validation)
-
-    def _part(self, images: Subset[EncodedImages]) -> _Part:
-        requests = _Requests()
-        loader = DataLoader(
-            Decoder(self._config, images.images, self._seed),
-            batch_size=None,  # a request is a whole batch
-            sampler=requests,
-            num_workers=self._workers,
-            persistent_workers=self._workers > 0,
-            # Not fork: a process that trains has threads and often a CUDA context, which do not survive it.
-            multiprocessing_context="forkserver" if self._workers else None,
-            pin_memory=self._device.type == "cuda",
-        )
-        return _Part(images, requests, loader)
+        self._sets = (splits.train.images, splits.validation.images, splits.test.images)
+        decoder = Decoder(config, self._sets, seed)
+        pinned = self._device.type == "cuda"
+        # Two pools, so that a validation in the middle of an epoch does not end it.
+        self._training_workers = Workers(decoder, workers, pinned)
+        self._evaluation_workers = Workers(decoder, workers, pinned)
 
     def train_batches(self, epoch: int) -> StreamedBatches:
         """Each training image once. Order and augmentation are a pure function of (seed, epoch)."""
-        count, shard = len(self._train.images), self._shard
-        order = shuffled(self._train.images, generator(self._seed, epoch, "order"))
-        uniform = torch.rand(count, self._colour.draws, generator=generator(self._seed, epoch, "colour"))
-        bounds = training_bounds(count, self._batch_size, shard.world)
+        part, shard = self._splits.train, self._shard
+        order = shuffled(part, generator(self._seed, epoch, "order"))
+        uniform = torch.rand(len(part), self._colour.draws, generator=generator(self._seed, epoch, "colour"))
+        bounds = training_bounds(len(part), self._batch_size, shard.world)
         mine = [slice(start + shard.rank, stop, shard.world) for start, stop in bounds]
-        return StreamedBatches(self, self._train, epoch, [order[m] for m in mine], [uniform[m] for m in mine])
+        requests = [Request(0, epoch, order[m], uniform[m]) for m in mine]
+        return StreamedBatches(self, part, self._training_workers, requests)
 
     def val_batches(self) -> StreamedBatches:
         """Each validation image once, in a fixed order; test images under `evaluation: paper`."""
-        return self._evaluation_batches(self._validation)
+        return self._evaluation_batches(self._splits.validation)
 
     def test_batches(self) -> StreamedBatches:
         """Each test image once, in a fixed order."""
-        return self._evaluation_batches(self._test)
+        return self._evaluation_batches(self._splits.test)
 
-    def _evaluation_batches(self, part: _Part) -> StreamedBatches:
-        mine = part.images.chosen[self._shard.rank :: self._shard.world]
+    def _evaluation_batches(self, part: Subset[EncodedImages]) -> StreamedBatches:
+        mine = part.chosen[self._shard.rank :: self._shard.world]
         share = max(1, self._batch_size // self._shard.world)
-        chosen = [mine[start:stop] for start, stop in evaluation_bounds(len(mine), share)]
-        return StreamedBatches(self, part, None, chosen, [torch.empty(len(c), 0) for c in chosen])
+        which = next(i for i, images in enumerate(self._sets) if images is part.images)
+        requests = [
+            Request(which, None, mine[start:stop], torch.empty(stop - start, 0))
+            for start, stop in evaluation_bounds(len(mine), share)
+        ]
+        return StreamedBatches(self, part, self._evaluation_workers, requests)
 
     def _to_network(self, response: Response, augmented: bool) -> tuple[Tensor, Tensor]:
         pixels = response.pixels.to(self._device, non_blocking=True)
@@ -193,17 +214,17 @@ class StreamedDataset:
             pixels = self._colour(pixels, response.uniform.to(self._device, non_blocking=True))
         return self._normalizer(pixels), response.labels.to(self._device, non_blocking=True)
 
-    def _report(self, damaged: dict[str, str], part: _Part) -> None:
+    def _report(self, damaged: dict[str, str], part: Subset[EncodedImages]) -> None:
         """Raises: DataDamaged where more images of a part are damaged than the configuration allows."""
         for where, why in damaged.items():
             if where not in self.damaged and len(self.damaged) < REPORTED:
                 log.warning("%s: %s. It is left out", where, why)
         self.damaged.update(damaged)
-        allowed = self._config.max_damaged * len(part.images)
+        allowed = self._config.max_damaged * len(part)
         if len(self.damaged) > allowed:
             shown = "".join(f"\n  {where}: {why}" for where, why in list(self.damaged.items())[:REPORTED])
             raise DataDamaged(
-                f"{len(self.damaged)} of {len(part.images)} images cannot be decoded;"
+                f"{len(self.damaged)} of {len(part)} images cannot be decoded;"
                 f" data.max_damaged {self._config.max_damaged:g} allows {int(allowed)}:{shown}"
             )
 
@@ -214,30 +235,23 @@ class StreamedBatches:
     def __init__(
         self,
         dataset: StreamedDataset,
-        part: _Part,
-        epoch: int | None,
-        chosen: list[Indices],
-        uniform: list[Tensor],
+        part: Subset[EncodedImages],
+        workers: Workers,
+        requests: list[Request],
     ) -> None:
-        self._dataset, self._part, self._epoch = dataset, part, epoch
-        self._chosen, self._uniform = chosen, uniform
+        self._dataset, self._part, self._workers, self._requests = dataset, part, workers, requests
 
     def __len__(self) -> int:
-        return len(self._chosen)
+        return len(self._requests)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self._part.requests.requests = self._requests
-        for response in self._part.loader:
+        for request, response in zip(self._requests, self._workers.responses(self._requests), strict=True):
             if response.damaged:
                 self._dataset._report(response.damaged, self._part)
-            if not len(response.labels) and self._epoch is not None:
-                raise DataDamaged(f"no image of a batch can be decoded: {', '.join(response.damaged)}")
             if len(response.labels):
-                yield self._dataset._to_network(response, augmented=self._epoch is not None)
-
-    def _requests(self) -> Iterator[Request]:
-        for chosen, uniform in zip(self._chosen, self._uniform, strict=True):
-            yield Request(self._epoch, chosen, uniform)
+                yield self._dataset._to_network(response, augmented=request.epoch is not None)
+            elif request.epoch is not None:
+                raise DataDamaged(f"no image of a batch can be decoded: {', '.join(response.damaged)}")
 
 
 def shuffled(part: Subset[EncodedImages], random: torch.Generator) -> Indices:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,13 +22,15 @@ class Sign(nn.Module):
         self.estimator = estimator
         self.window = window
         self.function = method.load(estimator)
-        self.reads = method.reads
-        if "progress" in method.reads:
+        if "window" in method.reads:
+            self.function = partial(self.function, window=window)
+        self.scheduled = "progress" in method.reads
+        if self.scheduled:
             # A buffer, so that a run that goes on from a checkpoint goes on with its schedule.
             self.register_buffer("progress", torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        result: Tensor = self.function(x, **{name: getattr(self, name) for name in self.reads})
+        result: Tensor = self.function(x, progress=self.progress) if self.scheduled else self.function(x)
         return result
 
     def extra_repr(self) -> str:
@@ -64,6 +67,8 @@ class BinaryLayer(nn.Module):
 
     def scaled(self, y: Tensor, x: Tensor) -> Tensor:
         """The signed sum y of the input x, scaled by the layer's rule."""
+        if self.binarization.scaling == "none":
+            return y
         ingredients: dict[str, Any] = {
             name: x if name == "x" else getattr(self, name) for name in self.scaling_reads
         }

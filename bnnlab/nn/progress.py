@@ -16,5 +16,5 @@ def set_progress(module: nn.Module, fraction: float) -> None:
     if not 0 <= fraction <= 1:
         raise ValueError(f"progress {fraction} is no share of a training; it goes from 0 to 1")
     for layer in module.modules():
-        if isinstance(layer, Sign) and "progress" in layer.reads:
+        if isinstance(layer, Sign) and layer.scheduled:
             layer.get_buffer("progress").fill_(fraction)

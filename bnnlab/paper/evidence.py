@@ -60,7 +60,7 @@ class Measured:
         """What is missing, in a phrase; None where every planned run is there."""
         missing = list(dict.fromkeys(gap for part in self.parts for gap in part.missing))
         if missing:
-            return missing[0] + (f", and {len(missing) - 1} more" if len(missing) > 1 else "")
+            return missing[0] if len(missing) == 1 else f"{len(missing)} runs are missing, such as {missing[0]}"
         if any(part.n == 0 for part in self.parts):
             return "the plan holds no runs to compare for this claim"
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,14 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory, replace_file, write_json
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
+from bnnlab.paper.wiki import ReferenceRun
 from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
 
 PLANS = ".plans"
 REPLACED = ".replaced"
+REFERENCES = ".references"
 PROJECTED = "projected.json"
+LINKS = "links.json"
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,25 @@ class Ledger:
         source.rename(target)
         return target
 
+    def save_references(self, runs: Sequence[ReferenceRun]) -> None:
+        """Remember runs that others trained and logged; they are shown beside ours and never taken for ours."""
+        folder = self.root / REFERENCES
+        folder.mkdir(parents=True, exist_ok=True)
+        for run in runs:
+            record = run.record
+            config = record.config.model_dump(mode="json") if record else None
+            fields = {
+                "id": run.id,
+                "name": run.name,
+                "source": run.folder,
+                "options": dict(run.options),
+                "config": config,
+                "epochs": [{"epoch": e.epoch, "seconds": e.seconds, "metrics": dict(e.metrics)} for e in run.epochs],
+                "metrics": dict(run.metrics),
+                "notes": list(run.notes),
+            }
+            write_json(folder / f"{run.id}.json", fields)
+
     # -- plans -----------------------------------------------------------------------------------
 
     def plan_folder(self, plan_id: str) -> Path:
@@ -104,6 +126,17 @@ class Ledger:
 
     def set_projected(self, plan: Plan, uri: str) -> None:
         write_json(self.plan_folder(plan.plan_id) / PROJECTED, {"uri": uri})
+
+    def links(self, plan_id: str) -> dict[str, str]:
+        """Where each run of a plan is to be seen in MLflow, by run key."""
+        try:
+            found = json.loads((self.plan_folder(plan_id) / LINKS).read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def set_links(self, plan_id: str, links: Mapping[str, str]) -> None:
+        write_json(self.plan_folder(plan_id) / LINKS, dict(sorted(links.items())))
 
     def saved_plans(self, study: str | None = None) -> Iterator[SavedPlan]:
         """The plans that were swept, oldest first; those of one study if it is named."""

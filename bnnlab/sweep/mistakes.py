@@ -65,7 +65,7 @@ class SpecError(Exception):
     def __init__(self, mistakes: Iterable[Mistake]) -> None:
         # One wrong word is one mistake, however many runs it reaches.
         unique = {(m.source.name, m.mark, m.text): m for m in reversed(list(mistakes))}
-        self.mistakes: tuple[Mistake, ...] = tuple(sorted(reversed(unique.values()), key=_position))
+        self.mistakes: tuple[Mistake, ...] = tuple(sorted(unique.values(), key=_position))
         super().__init__("\n".join(str(mistake) for mistake in self.mistakes))
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bnnlab.paper.observation import level_label
+from bnnlab.paper.published import TABLES
 from bnnlab.sweep.document import Node, assign, load_document, merge, parse_value
 from bnnlab.sweep.mistakes import Mark, Mistake, Source, SpecError, nearest
 from bnnlab.sweep.search.profile import merge_search
@@ -121,7 +122,7 @@ class _Reader:
             seeds=self._seeds(merged, seeds),
             exclusions=self._exclusions(merged.get("exclude"), blocks),
             claims=merged.get("claims"),
-            compare_with=self._text(merged, "compare_with") or None,
+            compare_with=self._one_of(merged, "compare_with", tuple(TABLES)),
             dashboard=self._text(merged, "dashboard") or None,
             settings=settings,
             document=document,
@@ -149,6 +150,13 @@ class _Reader:
             self.wrong(child, key, f"must be text, not {child.kind}")
             return ""
         return child.value
+
+    def _one_of(self, node: Node, key: str, allowed: tuple[str, ...]) -> str | None:
+        word = self._text(node, key) or None
+        child = node.get(key)
+        if word is not None and word not in allowed and child is not None:
+            self.wrong(child, key, f"unknown table '{word}'", allowed=allowed, nearest=nearest(word, allowed))
+        return word
 
     def _name(self) -> str:
         node = self.document.get("name")

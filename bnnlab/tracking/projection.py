@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.record import RunState
+from bnnlab.paper.matching import paper_metrics
 from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
-from bnnlab.tracking.store import artifact_location, store_lock
+from bnnlab.tracking.store import artifact_location, store_lock, tracking_uri, ui_address
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -136,7 +137,8 @@ class Projection:
         provenance = result["provenance"]
         stamp = round(float(provenance["finished"]) * 1000)
         tags = [RunTag(f"bnnlab.{name}", str(provenance[name])) for name in PROVENANCE_TAGS if name in provenance]
-        finals = [Metric(name, float(value), stamp, epochs) for name, value in result["metrics"].items()]
+        metrics = result["metrics"] | paper_metrics(directory.config(), result["metrics"])
+        finals = [Metric(name, float(value), stamp, epochs) for name, value in metrics.items()]
         self.client.log_batch(child.run_id, metrics=finals, tags=tags)
         self.client.set_terminated(child.run_id, "FINISHED", stamp)
 
@@ -222,6 +224,14 @@ class Projection:
             self.client.update_run(self.parent_id, status=status)
         else:
             self.client.set_terminated(self.parent_id, status)
+
+    def links(self) -> dict[str, str]:
+        """Where MLflow's UI shows each child, by run key."""
+        base = ui_address(tracking_uri(self.project))
+        return {
+            key: f"{base}/#/experiments/{self.experiment_id}/runs/{child.run_id}"
+            for key, child in self.children.items()
+        }
 
     def attach(self, name: str, text: str) -> None:
         """Log a text as an artefact of the parent."""

@@ -30,6 +30,11 @@ def tracking_uri(project: Project) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.mlflow_db}"
 
 
+def ui_address(uri: str) -> str:
+    """Where a browser finds MLflow's UI: the tracking server, or what `bnnlab ui` serves for a local store."""
+    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
+
+
 def artifact_location(project: Project, study: str) -> str | None:
     """Where a study's artefacts go: beside the local store; a tracking server decides for itself (None)."""
     return None if os.environ.get("MLFLOW_TRACKING_URI") else (project.artifacts / study).as_uri()

@@ -1,0 +1,125 @@
+"""From a plan and the ledger to a report, wherever a command needs one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bnnlab.report.build import Report, build_report
+from bnnlab.report.dashboard import DEFAULT, Dashboard, read_dashboard
+from bnnlab.report.study import StudyResults
+from bnnlab.sweep.ledger import Ledger
+from bnnlab.sweep.mistakes import Mistake, Source, SpecError, nearest
+from bnnlab.sweep.plan import Plan, read_plan
+from bnnlab.sweep.project import Project, find_project
+
+if TYPE_CHECKING:
+    from bnnlab.paper.observation import Observation
+
+SHIPPED = Path(__file__).parents[2] / "dashboards"
+
+
+def make_report(plan: Plan, ledger: Ledger) -> Report:
+    """The report of a plan as its study's dashboard asks for it. Raises SpecError for a mistake in the dashboard."""
+    return build_report(study_results(plan, ledger), find_dashboard(plan))
+
+
+def study_results(plan: Plan, ledger: Ledger) -> StudyResults:
+    """What is recorded of a plan."""
+    observations = ledger.observations(plan.runs)
+    return StudyResults(
+        name=plan.study,
+        question=plan.question,
+        profile=plan.profile,
+        plan=plan.plan_id,
+        axes=plan.axes,
+        observations=observations,
+        claims=plan.claims,
+        compare_with=plan.compare_with,
+        spec_text=plan.spec_text,
+        edited_claims=edited_claims(plan, ledger),
+        links=ledger.links(plan.plan_id),
+        reused=_reused(plan.study, observations),
+        provenance=_provenance(plan, observations),
+    )
+
+
+def find_dashboard(plan: Plan) -> Dashboard:
+    """The dashboard that a study names: of its own project, or one that is shipped. Raises SpecError."""
+    if plan.dashboard is None:
+        return DEFAULT
+    project = find_project()
+    folders = dict.fromkeys([project.root / "dashboards", Path(plan.spec_path).parent / "../dashboards", SHIPPED])
+    for folder in folders:
+        path = folder / f"{plan.dashboard}.yaml"
+        if path.exists():
+            return read_dashboard(path)
+    allowed = tuple(sorted({path.stem for folder in folders for path in folder.glob("*.yaml")}))
+    text = f"unknown dashboard '{plan.dashboard}'"
+    close = nearest(plan.dashboard, allowed)
+    raise SpecError([Mistake(Source(plan.spec_path), None, "dashboard", text, allowed, close)])
+
+
+def edited_claims(plan: Plan, ledger: Ledger) -> frozenset[str]:
+    """Ids of the claims that are not as they were when this plan was first swept."""
+    saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
+    if not saved.exists():
+        return frozenset()
+    try:
+        profile = None if plan.profile == "default" else plan.profile
+        first = {claim.id: claim for claim in read_plan(saved, profile=profile, settings=plan.settings).claims}
+    except SpecError:
+        return frozenset(claim.id for claim in plan.claims)
+    return frozenset(claim.id for claim in plan.claims if first.get(claim.id) != claim)
+
+
+def write_report(report: Report, project: Project, plan: Plan) -> Path:
+    """Write every form of a report under `reports/`; gives the path of the page."""
+    folder = project.reports / f"{plan.study}-{plan.profile}"
+    tables = folder / "tables"
+    tables.mkdir(parents=True, exist_ok=True)
+    page = folder / "report.html"
+    page.write_text(report.html(), encoding="utf-8")
+    (folder / "report.md").write_text(report.markdown(), encoding="utf-8")
+    for suffix, texts in (("csv", report.csv()), ("tex", report.latex())):
+        for name, text in texts.items():
+            (tables / f"{name}.{suffix}").write_text(text, encoding="utf-8")
+    return page
+
+
+def _reused(study: str, observations: tuple[Observation, ...]) -> Mapping[str, str]:
+    found = {}
+    for observation in observations:
+        record = observation.record
+        origin = (record.provenance or {}).get("study") if record else None
+        if record and origin and origin != study:
+            found[record.run_key] = origin
+    return found
+
+
+def _provenance(plan: Plan, observations: tuple[Observation, ...]) -> dict[str, str]:
+    """Which code trained the runs, on which machines, when; read off the runs, so that it stays as it is."""
+    runs = [o.record.provenance for o in observations if o.record is not None and o.record.provenance]
+    facts = {"spec": plan.spec_path, "settings": ", ".join(plan.settings) or "none"}
+    for title, key in (
+        ("code", "code"), ("bnnlab", "bnnlab"), ("torch", "torch"), ("Lightning", "pytorch_lightning"),
+        ("Python", "python"), ("host", "host"), ("machine", "machine"), ("device", "device"), ("threads", "threads"),
+        ("evaluation", "evaluation"),
+    ):  # fmt: skip
+        counts = Counter(str(run[key]) for run in runs if key in run)
+        if len(counts) == 1:
+            facts[title] = next(iter(counts))
+        elif counts:
+            facts[title] = ", ".join(f"{value} ({count} runs)" for value, count in sorted(counts.items()))
+    if runs:
+        facts["first run started"] = _day(min(float(run["started"]) for run in runs))
+        facts["last run finished"] = _day(max(float(run["finished"]) for run in runs))
+        facts["training time"] = f"{sum(float(run['training_seconds']) for run in runs) / 3600:.2f} hours of one slot"
+    return facts
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

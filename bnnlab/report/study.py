@@ -1,0 +1,39 @@
+"""What a report is made from: a study and what is recorded of it. The caller fills it from a plan and a
+ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from bnnlab.paper.claims import Claim
+from bnnlab.paper.observation import Observation
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study under one profile, with one observation a planned run."""
+
+    name: str
+    question: str
+    profile: str
+    plan: str
+    """The plan's id."""
+    axes: Mapping[str, Sequence[str]]
+    """Axis name to the labels of its levels, in the study's order."""
+    observations: Sequence[Observation]
+    claims: Sequence[Claim] = ()
+    compare_with: str | None = None
+    """Id of a published table."""
+    spec_text: str = ""
+    edited_claims: frozenset[str] = frozenset()
+    """Ids of the claims that were changed after the plan's first run had started."""
+    links: Mapping[str, str] = field(default_factory=dict)
+    """Where each run is to be seen (in MLflow), by run key."""
+    reused: Mapping[str, str] = field(default_factory=dict)
+    """The study that trained a run which this one found finished, by run key."""
+    importances: Mapping[str, float] | None = None
+    """How much of the objective each searched value decides, as the search's own evaluator has it; None for a
+    study, where the grid tells."""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+    """What else a reader may ask for: "code version", "machine", "started"... Part of the page's bytes."""
