@@ -7,13 +7,14 @@
     best.pt         weights of the epoch with the best validation accuracy
     weights.pt      final weights
     failure.json    why the run failed; gone as soon as it is tried again
+    pruned.json     why the run need not go on; gone as soon as it does
     result.json     final metrics and provenance, written at the very end: it alone makes a run finished
     lock            held by the process that trains; released by the kernel however that process ends
     log.txt         what the process printed
 
-Only the process that holds the lock writes, but for `failure.json` of a process that died without a word,
-which the coordinator writes. Every file is replaced in one step, or appended to by whole lines that a reader
-may find cut short: readers tolerate that.
+Only the process that holds the lock writes, but for `failure.json` of a process that died without a word and
+`pruned.json`, which the coordinator writes. Every file is replaced in one step, or appended to by whole lines that
+a reader may find cut short: readers tolerate that.
 """
 
 from __future__ import annotations
@@ -83,6 +84,7 @@ class RunDirectory:
         self.best_file = path / "best.pt"
         self.weights_file = path / "weights.pt"
         self.failure_file = path / "failure.json"
+        self.pruned_file = path / "pruned.json"
         self.result_file = path / "result.json"
         self.lock_file = path / "lock"
         self.log_file = path / "log.txt"
@@ -119,6 +121,8 @@ class RunDirectory:
             return RunState.RUNNING
         if self.failure() is not None:
             return RunState.FAILED
+        if self.pruned() is not None:
+            return RunState.PRUNED
         if self.metrics_file.exists() or self.checkpoint_file.exists():
             return RunState.INTERRUPTED
         return RunState.PENDING
@@ -136,6 +140,11 @@ class RunDirectory:
             return Failure(**found) if isinstance(found, dict) else None
         except TypeError:
             return Failure("exception", f"{self.failure_file.name} cannot be read")
+
+    def pruned(self) -> str | None:
+        """Why the run need not go on."""
+        found = _read_json(self.pruned_file)
+        return str(found.get("reason", "")) if isinstance(found, dict) else None
 
     def epochs(self) -> tuple[Epoch, ...]:
         """The finished epochs in order; a line that is cut short or out of order ends them."""
@@ -182,7 +191,7 @@ class RunDirectory:
             state=state,
             epochs=tuple(epoch.metrics for epoch in self.epochs()),
             metrics=result["metrics"] if result else None,
-            cause=failure.cause if failure else None,
+            cause=failure.cause if failure else self.pruned() if state is RunState.PRUNED else None,
             provenance={k: str(v) for k, v in result.get("provenance", {}).items()} if result else None,
         )
 
@@ -231,6 +240,9 @@ class RunDirectory:
     def set_failure(self, failure: Failure) -> None:
         write_json(self.failure_file, vars(failure))
 
+    def set_pruned(self, reason: str) -> None:
+        write_json(self.pruned_file, {"reason": reason, "epochs": len(self.epochs())})
+
     def set_result(self, metrics: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Make the run finished. Raises ValueError for a metric that is not a finite number."""
         odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
@@ -238,7 +250,7 @@ class RunDirectory:
             raise ValueError(f"not finite: {odd}")
         result = {"run_key": self.run_key, "metrics": dict(metrics), "provenance": dict(provenance)}
         write_json(self.result_file, result, durable=True)
-        for leftover in (self.checkpoint_file, self.best_file, self.failure_file):
+        for leftover in (self.checkpoint_file, self.best_file, self.failure_file, self.pruned_file):
             leftover.unlink(missing_ok=True)
 
 

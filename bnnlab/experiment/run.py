@@ -42,6 +42,7 @@ def train(path: Path, execution: Execution) -> None:
             return
         try:
             directory.failure_file.unlink(missing_ok=True)
+            directory.pruned_file.unlink(missing_ok=True)
             directory.add_attempt({"started": time.time(), "pid": os.getpid(), **environment()})
             _train(directory, directory.config(), execution)
         except Exception as error:

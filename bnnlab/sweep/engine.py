@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -23,12 +23,14 @@ from bnnlab.sweep.events import (
     RunFailed,
     RunFinished,
     RunInterrupted,
+    RunPruned,
     RunReused,
     RunStarted,
 )
 from bnnlab.sweep.executor import TAKEN, Executor, Exit, Job
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.plan import PlannedRun
+from bnnlab.sweep.plan import PlannedRun, starting_runs
+from bnnlab.sweep.source import RunSource
 
 TICK_S = 0.05
 """How often the engine looks; on average a free slot waits half of it."""
@@ -84,14 +86,25 @@ class Engine:
         self._failures_here = 0
         self._stop = False
 
-    def run(self, runs: Sequence[PlannedRun]) -> Outcome:
-        """Train the runs that are not finished. Returns when all are finished or failed, or on Ctrl-C."""
+    def run(self, runs: Sequence[PlannedRun], source: RunSource | None = None) -> Outcome:
+        """Train the runs that are not finished, then those that `source` gives out.
+
+        Returns when all are finished or failed and the source is done, or on Ctrl-C.
+        """
+        if source is not None:
+            self.observers = (source, *self.observers)
         self._sort(runs)
         with self._stoppable():
             try:
-                while not self._stop and (self._queue or self._active or self._elsewhere):
+                while not self._stop and (
+                    self._queue or self._active or self._elsewhere or (source is not None and not source.is_done)
+                ):
+                    if source is not None:
+                        self._ask(source)
                     self._fill()
                     self._look()
+                    if source is not None:
+                        self._drop(source.withdrawn())
                     if self.policy.fail_fast and self._failures_here:
                         break
                     time.sleep(TICK_S)
@@ -116,6 +129,31 @@ class Engine:
                 self._wait_for(run)
             else:
                 self._queue.append(run)
+
+    def _ask(self, source: RunSource) -> None:
+        while not self._stop and len(self._queue) + len(self._active) < self.executor.slots:
+            run = source.next_run()
+            if run is None:
+                return
+            self._sort((*starting_runs((run,)), run))
+
+    def _drop(self, withdrawn: Mapping[str, str]) -> None:
+        """End runs that need not go on."""
+        if not withdrawn:
+            return
+        self._queue = deque(run for run in self._queue if run.run_key not in withdrawn)
+        for key in withdrawn.keys() & self._elsewhere.keys():
+            del self._elsewhere[key]
+        for active in [active for active in self._active if active.run.run_key in withdrawn]:
+            active.job.cancel()
+            self._active.remove(active)
+            self._read_epochs(active)
+            if active.directory.state() is RunState.FINISHED:
+                self.outcome.trained.append(active.run.run_key)
+                self._tell(RunFinished(active.run))
+            else:
+                active.directory.set_pruned(withdrawn[active.run.run_key])
+                self._tell(RunPruned(active.run, withdrawn[active.run.run_key]))
 
     def _fill(self) -> None:
         while len(self._active) < self.executor.slots:

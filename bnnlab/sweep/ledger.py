@@ -164,6 +164,7 @@ def plan_manifest(plan: Plan | SavedPlan) -> dict[str, Any]:
                 "cell": run.cell,
                 "seed": run.seed,
                 "axes": dict(run.axes),
+                "tags": dict(run.tags),
                 "config": run.config.model_dump(mode="json"),
             }
             for run in plan.runs
@@ -175,7 +176,9 @@ def _read_plan(path: Path) -> SavedPlan | None:
     """A saved plan; None where it cannot be read, or where its runs have other keys under today's numerics."""
     try:
         found = json.loads(path.read_bytes())
-        runs = tuple(PlannedRun(RunConfig.model_validate(r["config"]), r["axes"]) for r in found["runs"])
+        runs = tuple(
+            PlannedRun(RunConfig.model_validate(r["config"]), r["axes"], r.get("tags", {})) for r in found["runs"]
+        )
         if [run.run_key for run in runs] != [r["run_key"] for r in found["runs"]]:
             return None
         return SavedPlan(

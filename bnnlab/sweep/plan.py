@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,8 @@ class PlannedRun:
     config: RunConfig
     axes: Mapping[str, str]
     """Level label by axis name; empty for a run that only serves others as a start."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What else MLflow shows of it, such as the number of a search's trial."""
 
     @property
     def starts_from(self) -> RunConfig | None:
@@ -301,8 +303,8 @@ class Sections:
                 sections[key] = self._section(key, child)
             except ValidationError as error:
                 mistakes += explain(error, child, SECTIONS[key], key)
-        for key, field in RunConfig.model_fields.items():
-            if key not in tree.value and field.is_required() and key != "seed":
+        for key, expected in RunConfig.model_fields.items():
+            if key not in tree.value and expected.is_required() and key != "seed":
                 mistakes.append(tree.mistake("base", f"'{key}' is required", at_key=True))
         if mistakes:
             return mistakes

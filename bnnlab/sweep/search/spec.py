@@ -108,6 +108,15 @@ class Search:
         return f"{self.study} ({self.profile})"
 
     @property
+    def epochs(self) -> int:
+        """The most epochs that a run of it trains."""
+        found = self.base.get("training")
+        epochs = found.get("epochs") if found else None
+        searched = [p for entry in self.space.entries if entry.field == "training.epochs" for p in entry.parameters]
+        values = [value for parameter in searched for value in parameter.values() or () if isinstance(value, int)]
+        return max([*values, epochs.value if epochs is not None and isinstance(epochs.value, int) else 1])
+
+    @property
     def asked_for(self) -> tuple[str, ...]:
         """Every metric that objectives and constraints name."""
         names = [objective.metric for objective in self.objectives] + [c.metric for c in self.constraints]
