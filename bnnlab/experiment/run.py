@@ -34,7 +34,6 @@ from bnnlab.experiment.recorder import (
     Pulse,
     Recorder,
     load_network,
-    load_tensors,
     readable_checkpoint,
     save_tensors,
 )
@@ -59,6 +58,7 @@ def train(path: Path, execution: Execution) -> Failure | None:
             directory.tidy()
             raise RunIsTaken(directory.run_key)
         directory.failure_file.unlink(missing_ok=True)
+        directory.pruned_file.unlink(missing_ok=True)
         directory.sweep_temporaries()
         directory.add_attempt({"started": time.time(), "holder": this_process().as_json(), **ENVIRONMENT})
         try:

@@ -171,6 +171,7 @@ def plan_manifest(plan: Plan | SavedPlan) -> dict[str, Any]:
                 "seed": run.seed,
                 "axes": dict(run.axes),
                 "also": [dict(axes) for axes in run.also],
+                "tags": dict(run.tags),
                 "config": run.config.model_dump(mode="json"),
             }
             for run in plan.runs
@@ -183,7 +184,8 @@ def _read_plan(path: Path) -> SavedPlan | None:
     try:
         found = json.loads(path.read_bytes())
         runs = tuple(
-            PlannedRun(RunConfig.model_validate(r["config"]), r["axes"], tuple(r["also"])) for r in found["runs"]
+            PlannedRun(RunConfig.model_validate(r["config"]), r["axes"], tuple(r["also"]), r["tags"])
+            for r in found["runs"]
         )
         if [run.run_key for run in runs] != [r["run_key"] for r in found["runs"]]:
             return None

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,8 @@ class PlannedRun:
     """Level label by axis name; empty for a run that only serves others as a start."""
     also: tuple[Mapping[str, str], ...] = ()
     """Its places in further blocks of the study, where blocks share it."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What else MLflow shows of it, such as the number of a search's trial."""
 
     @property
     def starts_from(self) -> RunConfig | None:
@@ -159,7 +161,7 @@ class _Expansion:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.mistakes: list[Mistake] = []
-        self.sections = _Sections()
+        self.sections = Sections()
         self.faulty_points = 0
         self.used: set[int] = set()
 
@@ -256,7 +258,7 @@ def _size(block: Sequence[Axis]) -> int:
     return size
 
 
-class _Sections:
+class Sections:
     """Configurations from trees, section by section: the points of a grid share most of their sections."""
 
     def __init__(self) -> None:
@@ -302,8 +304,8 @@ class _Sections:
                 sections[key] = self._section(key, child)
             except ValidationError as error:
                 mistakes += explain(error, child, SECTIONS[key], key)
-        for key, field in RunConfig.model_fields.items():
-            if key not in tree.value and field.is_required() and key != "seed":
+        for key, declared in RunConfig.model_fields.items():
+            if key not in tree.value and declared.is_required() and key != "seed":
                 mistakes.append(tree.mistake("base", f"'{key}' is required", at_key=True))
         if mistakes:
             return mistakes
