@@ -65,6 +65,8 @@ class _Active:
     job: Job
     epochs_seen: int
     read_at: float = 0.0
+    withdrawn: str = ""
+    """Why it need not go on; "" while it does."""
 
 
 class Engine:
@@ -144,16 +146,10 @@ class Engine:
         self._queue = deque(run for run in self._queue if run.run_key not in withdrawn)
         for key in withdrawn.keys() & self._elsewhere.keys():
             del self._elsewhere[key]
-        for active in [active for active in self._active if active.run.run_key in withdrawn]:
-            active.job.cancel()
-            self._active.remove(active)
-            self._read_epochs(active)
-            if active.directory.state() is RunState.FINISHED:
-                self.outcome.trained.append(active.run.run_key)
-                self._tell(RunFinished(active.run))
-            else:
-                active.directory.set_pruned(withdrawn[active.run.run_key])
-                self._tell(RunPruned(active.run, withdrawn[active.run.run_key]))
+        for active in self._active:
+            if active.run.run_key in withdrawn:
+                active.withdrawn = withdrawn[active.run.run_key]
+                active.job.cancel()
 
     def _fill(self) -> None:
         while len(self._active) < self.executor.slots:
@@ -218,6 +214,9 @@ class Engine:
         if state is RunState.FINISHED:
             self.outcome.trained.append(run.run_key)
             self._tell(RunFinished(run))
+        elif active.withdrawn:
+            directory.set_pruned(active.withdrawn)
+            self._tell(RunPruned(run, active.withdrawn))
         elif state is RunState.FAILED:
             self._fail(run, directory.failure() or Failure("exception", "unknown"))
         elif state is RunState.RUNNING or exit_.code == TAKEN:
