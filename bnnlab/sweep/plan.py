@@ -110,6 +110,9 @@ def read_plan(
 
 def make_plan(spec: Spec, path: str = "") -> Plan:
     """Expand a spec. Raises SpecError."""
+    if spec.search is not None:
+        text = "asks Optuna for its runs, one after the other; there is no plan of them (`search.spec` reads it)"
+        raise SpecError([*spec.mistakes, spec.search.mistake("search", text, at_key=True)])
     expansion = _Expansion(spec)
     runs = expansion.runs()
     axes = _levels(spec.blocks)

@@ -111,7 +111,7 @@ def test_killed_at_any_moment_the_same_command_goes_on(
         process.join()
         sizes.append(journal.stat().st_size if journal.exists() else 0)
     # The kills fell into the search, not before or after it.
-    assert sum(after - before > OPENING for before, after in pairwise([0, *sizes])) >= kills / 3
+    assert sum(after - before > OPENING for before, after in pairwise([0, *sizes])) >= kills / 5
     coordinator, _ = run_search(search, ledger, FakeExecutor(accuracy, slots))
     assert coordinator.ended == "40 of 40 trials are completed"
     check(search, ledger, trials)
