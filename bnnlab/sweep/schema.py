@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from bnnlab.experiment.config import RunConfig
 from bnnlab.paper.claims import Claim
+from bnnlab.sweep.search.samplers import PrunerConfig, SamplerConfig
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -28,6 +29,7 @@ def spec_schema() -> dict[str, Any]:
     parts: dict[str, Any] = {
         "base": {"type": "object", "additionalProperties": False, "properties": sections},
         "axes": {"anyOf": [block, {"type": "array", "minItems": 1, "items": block}]},
+        "search": _search(definitions),
         "seeds": {"type": "array", "minItems": 1, "uniqueItems": True, "items": {"type": "integer", "minimum": 0}},
         "exclude": {"type": "array", "items": point},
         "claims": {"type": "array", "items": claim},
@@ -61,3 +63,25 @@ def _partial(value: Any) -> Any:
         return value
     kept = {key: child for key, child in value.items() if key not in ("required", "discriminator")}
     return {"anyOf" if key == "oneOf" else key: _partial(child) for key, child in kept.items()}
+
+
+def _search(definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of `search:`; what its parts refer to is added to `definitions`."""
+    chosen = {}
+    unions: dict[str, Any] = {"sampler": SamplerConfig, "pruner": PrunerConfig}
+    for key, annotation in unions.items():
+        found = TypeAdapter[Any](annotation).json_schema()
+        definitions.update(_partial(found["$defs"]))
+        chosen[key] = {"anyOf": found["oneOf"]}  # a profile may leave out the name, and then more than one fits
+    number = {"type": "number"}
+    bound = {"type": "object", "additionalProperties": False, "properties": {"at_most": number, "at_least": number}}
+    budget = {"trials": {"type": "integer", "minimum": 1}, "time": {"type": "string"}}
+    parts = {
+        "space": {"type": "object", "additionalProperties": {"type": ["array", "object", "null"]}},
+        "objectives": {"type": "object", "additionalProperties": {"enum": ["maximize", "minimize", None]}},
+        "constraints": {"type": "object", "additionalProperties": {"anyOf": [bound, {"type": "null"}]}},
+        "budget": {"type": "object", "additionalProperties": False, "properties": budget},
+        "enqueue": {"type": "object", "additionalProperties": {"type": "object", "minProperties": 1}},
+        **chosen,
+    }
+    return {"type": "object", "additionalProperties": False, "properties": parts}
