@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ SIZES = """\
   budget: {trials: 20}
   enqueue: {small: {width: 16, batch_size: 32}, large: {width: 128, batch_size: 32}}
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # Optuna's journal asks for one with each of its lines
 
 
 def by_lr(config: RunConfig, epoch: int) -> float:
