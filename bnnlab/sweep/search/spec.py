@@ -116,6 +116,10 @@ class Search:
         values = [value for parameter in searched for value in parameter.values() or () if isinstance(value, int)]
         return max([*values, epochs.value if epochs is not None and isinstance(epochs.value, int) else 1])
 
+    def first_configs(self) -> list[RunConfig]:
+        """A configuration for each value of each parameter that moves the data: what must be here to begin."""
+        return _Probe(self).configs()
+
     @property
     def asked_for(self) -> tuple[str, ...]:
         """Every metric that objectives and constraints name."""
@@ -348,6 +352,12 @@ class _Probe:
             for entry in self.search.space.entries:
                 self._effect(entry)
         return list(self.found.values())
+
+    def configs(self) -> list[RunConfig]:
+        moving = [e for e in self.search.space.entries if any(move.startswith("data") for move in e.moves)]
+        points = [self._point(e, {p.name: value}) for e in moving for p in e.parameters for value in _probed(p)]
+        found = [self.search.config(self._complete(p, _first), self.search.seeds[0]) for p in ({}, *points)]
+        return [config for config in found if isinstance(config, RunConfig)]
 
     def _at(self, point: Mapping[str, Value]) -> str | None:
         """The cell at a point that is completed with first values; None where there is none."""
