@@ -16,10 +16,16 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
     from bnnlab.cli.output import print_json
     from bnnlab.cli.tables import plan_table
     from bnnlab.sweep.ledger import Ledger
-    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.plan import Plan
     from bnnlab.sweep.project import find_project
+    from bnnlab.sweep.reading import read_spec
 
-    planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    if not isinstance(planned, Plan):
+        from bnnlab.cli.searching import show_search
+
+        show_search(planned, json=json)
+        return
     ledger = Ledger(find_project().ledger)
     states = {run.run_key: ledger.state(run.run_key).value for run in planned.all_runs}
     if not json:

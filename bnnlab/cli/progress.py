@@ -21,9 +21,11 @@ from bnnlab.sweep.events import (
     RunFailed,
     RunFinished,
     RunInterrupted,
+    RunPruned,
     RunReused,
     RunStarted,
 )
+from bnnlab.sweep.ledger import SavedPlan
 from bnnlab.sweep.local import cores
 from bnnlab.sweep.plan import Plan, PlannedRun
 
@@ -34,7 +36,7 @@ SHOWN = 16
 class Progress:
     """An observer that draws. On a terminal a live view; elsewhere a line a run."""
 
-    def __init__(self, plan: Plan, *, workers: int | None = None) -> None:
+    def __init__(self, plan: Plan | SavedPlan, *, workers: int | None = None) -> None:
         self.workers = workers or cores()
         self.total = len(plan.all_runs)
         self.epochs_total = sum(run.config.training.epochs for run in plan.all_runs)
@@ -88,6 +90,9 @@ class Progress:
             case RunElsewhere():
                 self.running.pop(key, None)
                 self._line(f"another sweep trains  {run.label}; waiting for it")
+            case RunPruned():
+                self.running.pop(key, None)
+                self._line(f"pruned  {run.label}: {event.reason}")
             case RunInterrupted():
                 self.running.pop(key, None)
 

@@ -18,10 +18,16 @@ def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Se
     from bnnlab.cli.output import print_json
     from bnnlab.cli.tables import status_table
     from bnnlab.sweep.ledger import Ledger
-    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.plan import Plan
     from bnnlab.sweep.project import find_project
+    from bnnlab.sweep.reading import read_spec
 
-    planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    if not isinstance(planned, Plan):
+        from bnnlab.cli.searching import search_status
+
+        search_status(planned, json=json)
+        return
     ledger = Ledger(find_project().ledger)
     records = [(run, ledger.record(run)) for run in planned.all_runs]
     counts = Counter(record.state.value for _, record in records)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bnnlab.cli.app import Profile, Seeds, Sets, SpecPath
+
+if TYPE_CHECKING:
+    from bnnlab.experiment.config import RunConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -41,10 +45,37 @@ def sweep(
     from bnnlab.cli.sweeping import Choices, run_sweep
     from bnnlab.experiment.execution import Execution
     from bnnlab.sweep.engine import Policy
-    from bnnlab.sweep.plan import read_plan
+    from bnnlab.sweep.plan import Plan
+    from bnnlab.sweep.reading import read_spec
 
-    planned = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
-    find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
-    execution = Execution(threads=threads, device=device, study=planned.study, plan=planned.plan_id)
+    planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
+    execution = Execution(threads=threads, device=device, study=planned.study, plan=plan_id)
     choices = Choices(workers, execution, Policy(retry_failed=retry_failed, fail_fast=fail_fast), rerun)
+    if not isinstance(planned, Plan):
+        from bnnlab.cli.searching import run_search
+
+        _require_data(planned.first_configs())
+        raise typer.Exit(run_search(planned, choices))
+    find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
+    _require_data(run.config for run in planned.all_runs)
     raise typer.Exit(run_sweep(planned, choices))
+
+
+def _require_data(configs: Iterable[RunConfig]) -> None:
+    """Exit where a data set that is to be trained on is not here: now, not one failed run after another."""
+    from bnnlab.cli.output import say
+    from bnnlab.data.catalogue import require_present
+    from bnnlab.data.errors import DataError
+
+    problems: dict[str, None] = {}
+    for data in {config.data.model_dump_json(): config.data for config in configs}.values():
+        try:
+            require_present(data)
+        except DataError as error:
+            problems[str(error)] = None
+    for problem in problems:
+        say(problem)
+    if problems:
+        say("nothing was started.")
+        raise typer.Exit(2)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bnnlab.cli.app import Profile, Seeds, Sets
+
+if TYPE_CHECKING:
+    from bnnlab.sweep.ledger import Ledger, SavedPlan
+    from bnnlab.sweep.plan import Plan
+    from bnnlab.sweep.search.spec import Search
 
 
 def register(app: typer.Typer) -> None:
@@ -27,8 +32,8 @@ def sync(
     from bnnlab.cli.output import say
     from bnnlab.cli.results import after_sweep
     from bnnlab.sweep.ledger import Ledger
-    from bnnlab.sweep.plan import read_plan
     from bnnlab.sweep.project import find_project
+    from bnnlab.sweep.reading import read_spec
     from bnnlab.tracking.claim import PlanIsKept
     from bnnlab.tracking.store import reason, tracking_uri
     from bnnlab.tracking.sync import sync_plan
@@ -36,7 +41,7 @@ def sync(
     project = find_project()
     ledger = Ledger(project.ledger)
     plans = (
-        [read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)]
+        [_plan_of(read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds), ledger)]
         if spec is not None
         else list(ledger.saved_plans())
     )
@@ -61,3 +66,13 @@ def sync(
     if failed:
         say("The ledger is complete; run `bnnlab sync` again when the store can be reached.")
         raise typer.Exit(1)
+
+
+def _plan_of(asked: Plan | Search, ledger: Ledger) -> Plan | SavedPlan:
+    from bnnlab.sweep.plan import Plan
+
+    if isinstance(asked, Plan):
+        return asked
+    from bnnlab.cli.searching import saved_search_plan
+
+    return saved_search_plan(asked, ledger)

@@ -27,7 +27,7 @@ def plan_table(plan: Plan, states: Mapping[str, str]) -> None:
     table.add_column("state")
     for run in plan.all_runs:
         state = states[run.run_key]
-        table.add_row(*_levels(plan, run), str(run.seed), run.run_key, _coloured(state))
+        table.add_row(*_levels(plan, run), str(run.seed), run.run_key, coloured(state))
     console = Console()
     console.print(table)
     counts = _counts(Counter(states.values()))
@@ -50,7 +50,7 @@ def status_table(plan: Plan, records: Sequence[tuple[PlannedRun, RunRecord]], co
         table.add_row(
             *_levels(plan, run),
             str(run.seed),
-            _coloured(record.state.value),
+            coloured(record.state.value),
             f"{len(record.epochs)}/{run.config.training.epochs}",
             per_cent(last.get("val/top1")),
             per_cent((record.metrics or {}).get("test/top1")),
@@ -75,7 +75,7 @@ def _levels(plan: Plan, run: PlannedRun) -> list[str]:
     return [run.axes.get(name, "–") for name in plan.axes]
 
 
-def _coloured(state: str) -> str:
+def coloured(state: str) -> str:
     colour = COLOURS.get(state)
     return f"[{colour}]{state}[/{colour}]" if colour else state
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from bnnlab.data import cifar, fashion_mnist, imagenet
+from bnnlab.data.class_folders import require_described
+from bnnlab.data.config import DataConfig, Digits, Folder, Synthetic
 from bnnlab.data.errors import DataMissing
 from bnnlab.data.places import VARIABLE, data_folders
 from bnnlab.data.source import Source
@@ -148,6 +150,18 @@ def locate(name: str, root: Path | None = None) -> Source:
         )
     source.require_complete()
     return source
+
+
+def require_present(config: DataConfig, root: Path | None = None) -> None:
+    """Tell before a run starts that it would not find its data. `root` is in place of `config.root`.
+
+    Names are looked at and nothing is decoded; a folder of the user's own is compared with its fingerprint.
+    Raises: DataMissing, DataDamaged.
+    """
+    if isinstance(config, Folder):
+        require_described(config, root or config.root)
+    elif not isinstance(config, Digits | Synthetic):
+        locate(config.name, root or config.root)
 
 
 def _first(sources: Iterator[Source]) -> Source | None:

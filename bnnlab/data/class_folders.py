@@ -45,10 +45,11 @@ def describe(root: Path) -> Description:
     return Description(_fingerprint(root, paths), len(names), len(paths))
 
 
-def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
-    """The splits of a folder, which must be the one that the configuration was made for."""
+def require_described(config: Folder, root: Path | None) -> Path:
+    """The folder, which must be there and hold what the configuration was made for."""
     if root is None:
         raise DataMissing("the data set 'folder' needs data.root: where its class folders lie on this machine")
+    root = root.expanduser()
     found = describe(root)
     if found.fingerprint != config.fingerprint or found.classes != config.classes:
         raise DataDamaged(
@@ -56,6 +57,12 @@ def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
             f" the configuration was made for {config.classes} classes, fingerprint {config.fingerprint}."
             " Point data.root at that folder, or leave out data.fingerprint and data.classes to use this one"
         )
+    return root
+
+
+def read_folder(config: Folder, root: Path | None) -> Splits[EncodedImages]:
+    """The splits of a folder, which must be the one that the configuration was made for."""
+    root = require_described(config, root)
     parts = _parts(root)
     names = class_names(parts["train"])
     images = {part: read_class_folders(folder, names) for part, folder in parts.items()}

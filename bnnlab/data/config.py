@@ -141,7 +141,7 @@ class Folder(Frozen):
     name: Literal["folder"]
     root: Root = None
     fingerprint: str = Field(pattern="^[0-9a-f]{16}$")
-    """First digits of the SHA-256 of the images' names and contents (`bnnlab data` shows it)."""
+    """First digits of the SHA-256 of all images' names and contents."""
     classes: int = Field(ge=2)
     channels: Literal[1, 3] = 3
     image_size: int = Field(default=224, ge=8)

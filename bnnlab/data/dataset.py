@@ -28,6 +28,10 @@ class Dataset(Protocol):
     @property
     def image(self) -> ImageShape: ...
 
+    @property
+    def damaged(self) -> dict[str, str]:
+        """Images that could not be decoded so far: where each lies, and why."""
+
     def train_batches(self, epoch: int) -> Batches:
         """Each training image once. Order and augmentation are a pure function of (seed, epoch)."""
 

@@ -129,7 +129,7 @@ def _read(config: FashionMNIST | CIFAR10 | CIFAR100, source: Source) -> TrainTes
 
 def _encoded(config: ImageNet | Folder, root: Path | None) -> Splits[EncodedImages]:
     if isinstance(config, Folder):
-        return read_folder(config, root.expanduser() if root else None)
+        return read_folder(config, root)
     source = locate(config.name, root)
     splits = imagenet.read(source, config.validation_per_class)
     require_size(config.name, source, len(splits.train) + len(splits.validation), len(splits.test))

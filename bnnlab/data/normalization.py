@@ -37,8 +37,7 @@ class Normalizer:
         self._shift = (-torch.tensor(mean) / torch.tensor(std)).expand(channels).reshape(channels, 1, 1)
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Shape: (n, C, H, W), uint8 or float32; the result is new memory, its channels first."""
+        """Shape: (n, C, H, W), uint8 or float32; the result is new memory."""
         if images.device != self._scale.device:
             self._scale, self._shift = self._scale.to(images.device), self._shift.to(images.device)
-        channels_first = images.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
-        return channels_first.mul_(self._scale).add_(self._shift)
+        return images.to(torch.float32, copy=True).mul_(self._scale).add_(self._shift)

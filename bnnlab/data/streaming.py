@@ -45,15 +45,17 @@ class Request(NamedTuple):
     which: int
     epoch: int | None
     chosen: Indices
-    uniform: Tensor
 
 
 class Response(NamedTuple):
-    """Shape: pixels (n, C, H, W) uint8, channels last in memory; labels (n,) int64. `damaged`: where, and why."""
+    """Shape: pixels (n, C, H, W) uint8, labels (n,) int64.
+
+    `kept`: which of the images that were asked for these are; `damaged`: where those lie that are not, and why.
+    """
 
     pixels: Tensor
     labels: Tensor
-    uniform: Tensor
+    kept: list[int]
     damaged: dict[str, str]
 
 
@@ -65,8 +67,8 @@ class Decoder(TorchDataset[Response]):
 
     def __getitem__(self, request: Request) -> Response:
         images = self.sets[request.which]
-        channels, height, width = image_shape(self.config)
-        pixels = np.empty((len(request.chosen), height, width, channels), dtype=np.uint8)
+        shape = image_shape(self.config)
+        pixels = np.empty((len(request.chosen), *shape), dtype=np.uint8)
         damaged: dict[int, tuple[str, str]] = {}
         for place, index in enumerate(request.chosen.tolist()):
             try:
@@ -82,9 +84,9 @@ class Decoder(TorchDataset[Response]):
             pixels = pixels[kept]
         labels = images.labels[request.chosen[kept]]
         return Response(
-            torch.from_numpy(pixels).permute(0, 3, 1, 2),
+            torch.from_numpy(pixels),
             torch.from_numpy(labels),
-            request.uniform[kept] if damaged else request.uniform,
+            kept,
             dict(damaged.values()),
         )
 
@@ -101,7 +103,7 @@ class Decoder(TorchDataset[Response]):
         mirror = mirrors(config.augmentation) and random.random() < 0.5
         part = training_part(config.augmentation, random, size=config.image_size, resize=config.resize)
         image = decode_part(encoded, image_shape(config).channels, part, config.image_size)
-        return image[:, ::-1] if mirror else image
+        return image[:, :, ::-1] if mirror else image
 
 
 class Workers:
@@ -168,6 +170,7 @@ class StreamedDataset:
         self.image: ImageShape = image_shape(config)
         self.damaged: dict[str, str] = {}
         """Images that could not be decoded so far: where each lies, and why."""
+        self._damaged_of: dict[int, dict[str, str]] = {}
         self._config, self._splits, self._seed, self._shard = config, splits, seed, shard
         self._colour, self._normalizer = colour, Normalizer(config)
         self._batch_size, self._device = batch_size, torch.device(device)
@@ -185,8 +188,8 @@ class StreamedDataset:
         uniform = torch.rand(len(part), self._colour.draws, generator=generator(self._seed, epoch, "colour"))
         bounds = training_bounds(len(part), self._batch_size, shard.world)
         mine = [slice(start + shard.rank, stop, shard.world) for start, stop in bounds]
-        requests = [Request(0, epoch, order[m], uniform[m]) for m in mine]
-        return StreamedBatches(self, part, self._training_workers, requests)
+        requests = [Request(0, epoch, order[m]) for m in mine]
+        return StreamedBatches(self, part, self._training_workers, requests, [uniform[m] for m in mine])
 
     def val_batches(self) -> StreamedBatches:
         """Each validation image once, in a fixed order; test images under `evaluation: paper`."""
@@ -200,16 +203,14 @@ class StreamedDataset:
         mine = part.chosen[self._shard.rank :: self._shard.world]
         share = max(1, self._batch_size // self._shard.world)
         which = next(i for i, images in enumerate(self._sets) if images is part.images)
-        requests = [
-            Request(which, None, mine[start:stop], torch.empty(stop - start, 0))
-            for start, stop in evaluation_bounds(len(mine), share)
-        ]
+        bounds = evaluation_bounds(len(mine), share)
+        requests = [Request(which, None, mine[start:stop]) for start, stop in bounds]
         return StreamedBatches(self, part, self._evaluation_workers, requests)
 
-    def _to_network(self, response: Response, augmented: bool) -> tuple[Tensor, Tensor]:
+    def _to_network(self, response: Response, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
         pixels = response.pixels.to(self._device, non_blocking=True)
-        if augmented and self._colour.draws:
-            pixels = self._colour(pixels, response.uniform.to(self._device, non_blocking=True))
+        if uniform is not None and self._colour.draws:
+            pixels = self._colour(pixels, uniform[response.kept].to(self._device, non_blocking=True))
         return self._normalizer(pixels), response.labels.to(self._device, non_blocking=True)
 
     def _report(self, damaged: dict[str, str], part: Subset[EncodedImages]) -> None:
@@ -218,11 +219,13 @@ class StreamedDataset:
             if where not in self.damaged and len(self.damaged) < REPORTED:
                 log.warning("%s: %s. It is left out", where, why)
         self.damaged.update(damaged)
+        of_part = self._damaged_of.setdefault(id(part), {})
+        of_part.update(damaged)
         allowed = self._config.max_damaged * len(part)
-        if len(self.damaged) > allowed:
-            shown = "".join(f"\n  {where}: {why}" for where, why in list(self.damaged.items())[:REPORTED])
+        if len(of_part) > allowed:
+            shown = "".join(f"\n  {where}: {why}" for where, why in list(of_part.items())[:REPORTED])
             raise DataDamaged(
-                f"{len(self.damaged)} of {len(part)} images cannot be decoded;"
+                f"{len(of_part)} of {len(part)} images cannot be decoded;"
                 f" data.max_damaged {self._config.max_damaged:g} allows {int(allowed)}:{shown}"
             )
 
@@ -236,18 +239,21 @@ class StreamedBatches:
         part: Subset[EncodedImages],
         workers: Workers,
         requests: list[Request],
+        uniform: Sequence[Tensor | None] = (),
     ) -> None:
-        self._dataset, self._part, self._workers, self._requests = dataset, part, workers, requests
+        self._dataset, self._part, self._workers = dataset, part, workers
+        self._requests, self._uniform = requests, uniform or [None] * len(requests)
 
     def __len__(self) -> int:
         return len(self._requests)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for request, response in zip(self._requests, self._workers.responses(self._requests), strict=True):
+        responses = self._workers.responses(self._requests)
+        for request, uniform, response in zip(self._requests, self._uniform, responses, strict=True):
             if response.damaged:
                 self._dataset._report(response.damaged, self._part)
             if len(response.labels):
-                yield self._dataset._to_network(response, augmented=request.epoch is not None)
+                yield self._dataset._to_network(response, uniform)
             elif request.epoch is not None:
                 raise DataDamaged(f"no image of a batch can be decoded: {', '.join(response.damaged)}")
 

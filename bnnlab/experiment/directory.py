@@ -7,6 +7,7 @@
     best-N.pt       weights of the epoch with the best validation accuracy, N from zero
     weights.pt      final weights
     failure.json    why the last attempt failed; gone as soon as the run is tried again
+    pruned.json     why the run need not go on; gone as soon as it does
     result.json     final metrics and provenance, written at the very end: it alone makes a run finished
     lock            held by the process that trains; released by the kernel however that process ends
     heartbeat       signs of life of that process
@@ -86,6 +87,7 @@ class RunDirectory:
         self.checkpoint_file = path / "last.ckpt"
         self.weights_file = path / "weights.pt"
         self.failure_file = path / "failure.json"
+        self.pruned_file = path / "pruned.json"
         self.result_file = path / "result.json"
         self.lock_file = path / "lock"
         self.heartbeat_file = path / "heartbeat"
@@ -127,6 +129,8 @@ class RunDirectory:
         failure = self.failure()
         if failure is not None and failure.final:
             return RunState.FAILED
+        if self.pruned() is not None:
+            return RunState.PRUNED
         if self.metrics_file.exists() or self.checkpoint_file.exists():
             return RunState.INTERRUPTED
         return RunState.PENDING
@@ -144,6 +148,11 @@ class RunDirectory:
         with suppress(ValueError):
             return Failure.from_json(found) if isinstance(found, dict) else None
         return None
+
+    def pruned(self) -> str | None:
+        """Why the run need not go on; None where nothing says so."""
+        found = read_json(self.pruned_file)
+        return str(found.get("reason", "")) if isinstance(found, dict) else None
 
     def epochs(self) -> tuple[Epoch, ...]:
         """The finished epochs in order; a line that is cut short or out of order ends them."""
@@ -265,6 +274,9 @@ class RunDirectory:
         except OSError:
             write_json(self.failure_file, asdict(replace(failure, log_tail="")))
 
+    def set_pruned(self, reason: str) -> None:
+        write_json(self.pruned_file, {"reason": reason, "epochs": len(self.epochs())})
+
     def set_result(self, metrics: Mapping[str, float], provenance: Mapping[str, Any]) -> None:
         """Make the run finished. Raises ValueError for a metric that is not a finite number."""
         odd = {name: value for name, value in metrics.items() if not math.isfinite(value)}
@@ -276,7 +288,7 @@ class RunDirectory:
 
     def tidy(self) -> None:
         """Remove what a finished run needs no more, as far as that is possible."""
-        leftovers = (self.checkpoint_file, self.failure_file, self.heartbeat_file, self.reserve_file)
+        leftovers = (self.checkpoint_file, self.failure_file, self.pruned_file, self.heartbeat_file, self.reserve_file)
         for leftover in (*leftovers, *self.best_files()):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)

@@ -33,6 +33,6 @@ class RunRecord:
     metrics: Mapping[str, float] | None = None
     """Final metrics ("test/top1", "test/top1_best", "model/size_mib", ...); None unless FINISHED."""
     cause: str | None = None
-    """Why it failed, in a sentence; None unless FAILED."""
+    """Why it failed or was pruned, in a sentence; None otherwise."""
     provenance: Mapping[str, str] | None = None
     """Code fingerprint, versions, host, device, study that trained it, time stamps."""

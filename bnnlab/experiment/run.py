@@ -34,11 +34,11 @@ from bnnlab.experiment.recorder import (
     Pulse,
     Recorder,
     load_network,
-    load_tensors,
     readable_checkpoint,
     save_tensors,
 )
 from bnnlab.models.config import build
+from bnnlab.models.transfer import load_weights
 from bnnlab.nn.counts import count
 
 ENVIRONMENT = environment()
@@ -59,6 +59,7 @@ def train(path: Path, execution: Execution, coordinator: Process | None = None) 
             directory.tidy()
             raise RunIsTaken(directory.run_key)
         directory.failure_file.unlink(missing_ok=True)
+        directory.pruned_file.unlink(missing_ok=True)
         directory.sweep_temporaries()
         directory.reserve_room()
         who = {"process": this_process().as_json(), "coordinator": coordinator and coordinator.as_json()}
@@ -174,23 +175,12 @@ def _final_metrics(
 
 
 def start_from(network: nn.Module, weights: Path) -> None:
-    """Load the final weights of another run.
-
-    Parameters and statistics are matched by name; a network may have some of its own (a learned scale), but each
-    layer that carries weights in both must have the same shape. Raises ValueError where they do not fit.
-    """
+    """Load the final weights of another run, which may binarize otherwise. Raises ValueError where they do not fit."""
     try:
-        theirs = load_tensors(weights)
+        state = torch.load(weights, weights_only=True, map_location="cpu")
     except Exception as error:
         raise ValueError(f"the weights to start from cannot be read: {weights.parent.name}: {error}") from None
-    mine = network.state_dict()
-    odd = [name for name in theirs if name in mine and theirs[name].shape != mine[name].shape]
-    foreign = [name for name in theirs if name not in mine]
-    bare = [name for name in mine if name.endswith(".weight") and name not in theirs]
-    if odd or foreign or bare:
-        names = ", ".join(sorted({*odd, *foreign, *bare})[:3])
-        raise ValueError(f"training.init_from is another network than this one; these do not fit: {names}")
-    network.load_state_dict(theirs, strict=False)
+    load_weights(network, state)
 
 
 def _trainer(

@@ -98,9 +98,7 @@ def _binarization(default: Binarization) -> Any:
     own = default.model_dump(exclude_defaults=True)
     if not own:
         return Binarization
-    return Annotated[
-        Binarization, BeforeValidator(lambda given: own | given if isinstance(given, dict) else given)
-    ]
+    return Annotated[Binarization, BeforeValidator(lambda given: own | given if isinstance(given, dict) else given)]
 
 
 OPTIONS: dict[str, type[ModelOptions]] = {name: _options(name) for name in MODELS}

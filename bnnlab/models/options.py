@@ -21,9 +21,7 @@ Precision = Literal["binary", "full"]
 """full is the full-precision twin: ReLU in place of sign, float convolutions that pad with 0."""
 
 # Multiples of 16, because the grouped stem has 8 groups of half the channels.
-Width = Annotated[
-    int, Field(ge=16, multiple_of=16, description="Channels of the first stage, in the paper 64.")
-]
+Width = Annotated[int, Field(ge=16, multiple_of=16, description="Channels of the first stage, in the paper 64.")]
 InitFeatures = Annotated[int, Field(ge=16, multiple_of=16, description="Channels of the stem.")]
 GrowthRate = Annotated[int, Field(ge=8, multiple_of=8, description="Channels that a dense layer adds.")]
 

@@ -330,9 +330,7 @@ def compiled_is_eager(implementation: Implementation) -> None:
         implementation.sign(special),
     )
     if not bool(((found == expected) | (found.isnan() & expected.isnan())).all()):
-        raise AssertionError(
-            f"sign({special.tolist()}): {found.tolist()} compiled, {expected.tolist()} eager"
-        )
+        raise AssertionError(f"sign({special.tolist()}): {found.tolist()} compiled, {expected.tolist()} eager")
 
 
 # Low precision

@@ -97,9 +97,7 @@ def count(module: nn.Module, image: tuple[int, int, int]) -> Counts:
         )
 
     handles = [
-        layer.register_forward_hook(
-            lambda layer, inputs, output, name=name: record(name, layer, inputs, output)
-        )
+        layer.register_forward_hook(lambda layer, inputs, output, name=name: record(name, layer, inputs, output))
         for name, layer in module.named_modules()
         if any(True for _ in layer.parameters(recurse=False))
     ]

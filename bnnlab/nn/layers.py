@@ -52,9 +52,7 @@ class BinaryLayer(nn.Module):
         if "scale" in method.reads:
             self.scale = nn.Parameter(torch.ones(weight_shape[0], *[1] * (len(weight_shape) - 2)))
         self.popcount = binarization.scaling == "none" and binarization.output == "popcount"
-        nn.init.kaiming_normal_(
-            self.weight, nonlinearity="relu"
-        )  # variance 2 / fan-in, the authors' "gaussian"
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")  # variance 2 / fan-in, the authors' "gaussian"
 
     @property
     def terms(self) -> int:
@@ -69,9 +67,7 @@ class BinaryLayer(nn.Module):
         """The signed sum y of the input x, scaled by the layer's rule."""
         if self.binarization.scaling == "none":
             return y
-        ingredients: dict[str, Any] = {
-            name: x if name == "x" else getattr(self, name) for name in self.scaling_reads
-        }
+        ingredients: dict[str, Any] = {name: x if name == "x" else getattr(self, name) for name in self.scaling_reads}
         result: Tensor = self.scaling(y, **ingredients)
         return result
 
@@ -98,9 +94,7 @@ class BinaryConv2d(BinaryLayer):
         binarization: Binarization,
     ) -> None:
         if in_channels % groups or out_channels % groups:
-            raise ValueError(
-                f"groups={groups} must divide the channels, {in_channels} in and {out_channels} out"
-            )
+            raise ValueError(f"groups={groups} must divide the channels, {in_channels} in and {out_channels} out")
         super().__init__((out_channels, in_channels // groups, kernel_size, kernel_size), binarization)
         self.in_channels = in_channels
         self.out_channels = out_channels

@@ -27,9 +27,7 @@ def _as_label(value: Any) -> Any:
     return level_label(value) if isinstance(value, bool | int | float | None) else value
 
 
-Level = Annotated[
-    str, BeforeValidator(_as_label), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})
-]
+Level = Annotated[str, BeforeValidator(_as_label), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
 Cell = Annotated[dict[str, Level], Field(min_length=1)]
 """Levels of some axes; what it does not name is averaged over."""
 Part = dict[str, Annotated[tuple[Level, ...], BeforeValidator(_as_levels), Field(min_length=1)]]

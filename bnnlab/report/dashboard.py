@@ -86,19 +86,3 @@ def _read_panels(nodes: Iterable[Node], mistakes: list[Mistake]) -> Iterable[Pan
             yield PANELS[name].model_validate_json(json.dumps(written))
         except ValidationError as error:
             mistakes += explain(error, node, PANELS[name], path)
-
-
-def find_dashboard(name: str, folders: Iterable[Path]) -> Dashboard:
-    """The dashboard that a study names: `NAME.yaml` in the first of these folders that has it.
-
-    Raises:
-        FileNotFoundError: none has it; the message says what there is.
-    """
-    there: list[str] = []
-    for folder in folders:
-        if (folder / f"{name}.yaml").is_file():
-            return read_dashboard(folder / f"{name}.yaml")
-        there += sorted(path.stem for path in folder.glob("*.yaml"))
-    close = nearest(name, there)
-    hint = f" Did you mean '{close}'?" if close else ""
-    raise FileNotFoundError(f"no dashboard '{name}'; there are: {', '.join(there) or 'none'}.{hint}")

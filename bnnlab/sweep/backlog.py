@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from bnnlab.sweep.plan import PlannedRun
 
@@ -44,6 +44,15 @@ class Backlog:
     def taken_behind(self, key: str) -> Iterable[PlannedRun]:
         """Those that waited for a run that will never be finished; they leave the backlog."""
         return self._behind.pop(key, [])
+
+    def drop(self, keys: Collection[str]) -> None:
+        """Forget the runs with these keys."""
+        self._ready = deque(run for run in self._ready if run.run_key not in keys)
+        self._pausing = [entry for entry in self._pausing if entry[2].run_key not in keys]
+        heapq.heapify(self._pausing)
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._pausing) + sum(map(len, self._behind.values()))
 
     def take(self) -> PlannedRun | None:
         """The next run that may start now."""

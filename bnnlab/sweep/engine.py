@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from types import FrameType
@@ -24,6 +24,7 @@ from bnnlab.sweep.events import (
     RunFailed,
     RunFinished,
     RunInterrupted,
+    RunPruned,
     RunReused,
     RunStarted,
 )
@@ -31,6 +32,7 @@ from bnnlab.sweep.executor import TAKEN, Executor, Exit, Job, SubmissionFailed
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import PlannedRun, starting_runs
 from bnnlab.sweep.policy import Policy, StopRule
+from bnnlab.sweep.source import RunSource
 from bnnlab.sweep.watch import Watch
 
 __all__ = ["Engine", "Outcome", "Policy"]
@@ -67,6 +69,8 @@ class _Active:
     failure_before: Failure | None
     watch: Watch
     hung: str = ""
+    withdrawn: str = ""
+    """Why it need not go on; "" while it does."""
     metrics_stamp: tuple[int, int] = (0, 0)
     read_at: float = 0.0
 
@@ -96,19 +100,25 @@ class Engine:
         self._looked_elsewhere = 0.0
         self._stop = False
 
-    def run(self, runs: Sequence[PlannedRun]) -> Outcome:
-        """Train the runs that are not finished, and first those that they start from.
+    def run(self, runs: Sequence[PlannedRun], source: RunSource | None = None) -> Outcome:
+        """Train the runs that are not finished, and first those that they start from; then what `source` gives out.
 
-        Returns when all are finished or failed, when the policy ends the sweep, or on Ctrl-C. The executor stays
-        open.
+        Returns when all are finished or failed and the source is done, when the policy ends the sweep, or on Ctrl-C.
+        The executor stays open.
         """
+        if source is not None:
+            self.observers = (source, *self.observers)
         with self._stoppable():
             try:
                 self._sort((*starting_runs(runs), *runs))
-                while (self._backlog or self._active or self._elsewhere) and not self._stop:
+                while (self._has_work or (source is not None and not source.is_done)) and not self._stop:
+                    if source is not None:
+                        self._ask(source)
                     self._fill()
                     self.executor.wait(READ_EVERY_S)
                     self._look()
+                    if source is not None:
+                        self._drop(source.withdrawn())
                     if self.outcome.stopped:
                         break
             finally:
@@ -143,6 +153,29 @@ class Engine:
             else:
                 self._failures_before[run.run_key] = failure
                 self._backlog.add(run)
+
+    @property
+    def _has_work(self) -> bool:
+        return bool(self._backlog or self._active or self._elsewhere)
+
+    def _ask(self, source: RunSource) -> None:
+        while not self._stop and len(self._backlog) + len(self._active) < self.executor.slots:
+            run = source.next_run()
+            if run is None:
+                return
+            self._sort((*starting_runs((run,)), run))
+
+    def _drop(self, withdrawn: Mapping[str, str]) -> None:
+        """End runs that need not go on; one that trains is judged when its process is gone."""
+        if not withdrawn:
+            return
+        self._backlog.drop(withdrawn.keys())
+        for key in withdrawn.keys() & self._elsewhere.keys():
+            del self._elsewhere[key]
+        for active in self._active:
+            if active.run.run_key in withdrawn:
+                active.withdrawn = withdrawn[active.run.run_key]
+                active.job.cancel()
 
     def _fill(self) -> None:
         while len(self._active) < self.executor.slots:
@@ -232,6 +265,9 @@ class Engine:
             if exit_.code not in (0, TAKEN):
                 directory.tidy()  # it was killed while it did so itself
             self._finished(run, elsewhere=exit_.code == TAKEN)
+        elif active.withdrawn:
+            directory.set_pruned(active.withdrawn)
+            self._tell(RunPruned(run, active.withdrawn))
         elif state is RunState.RUNNING or exit_.code == TAKEN:
             self._wait_for(run)
         else:

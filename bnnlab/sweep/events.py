@@ -64,13 +64,31 @@ class RunElsewhere:
 
 
 @dataclass(frozen=True)
+class RunPruned:
+    """The run need not go on; its checkpoint is kept, and whoever asks for the run again continues it."""
+
+    run: PlannedRun
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunInterrupted:
     """The sweep ends before the run does; it goes on with the next sweep."""
 
     run: PlannedRun
 
 
-Event = RunReused | RunStarted | EpochFinished | RunFinished | RunFailed | RunDied | RunElsewhere | RunInterrupted
+Event = (
+    RunReused
+    | RunStarted
+    | EpochFinished
+    | RunFinished
+    | RunFailed
+    | RunDied
+    | RunElsewhere
+    | RunPruned
+    | RunInterrupted
+)
 
 
 class Observer(Protocol):

@@ -49,6 +49,8 @@ def _explain_one(detail: Any, tree: Node, annotation: Any, prefix: str) -> Mista
         return node.mistake(
             path, f"unknown field '{steps[-1]}'", at_key=True, allowed=allowed, nearest=nearest(steps[-1], allowed)
         )
+    if kind == "missing" and node.is_list:
+        return node.mistake(path, f"must have {_length(field)} entries, not {len(node.value)}")
     if kind == "missing":
         return node.mistake(path, f"'{missing}' is required here", at_key=True)
     if kind == "union_tag_not_found":
@@ -147,6 +149,11 @@ def _inner(annotation: Any, step: Any) -> Any:
         if get_origin(part) is dict:
             return get_args(part)[1]
     return None
+
+
+def _length(annotation: Any) -> int:
+    """How many entries a tuple has."""
+    return next(len(get_args(part)) for part in _unwrap(annotation) if get_origin(part) is tuple)
 
 
 def _field_names(annotation: Any) -> list[str]:

@@ -69,8 +69,9 @@ class Ledger:
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def observations(self, runs: tuple[PlannedRun, ...]) -> tuple[Observation, ...]:
-        """What is recorded of each planned run."""
-        return tuple(Observation(run.axes, run.seed, self.record(run)) for run in runs)
+        """What is recorded of each planned run, once for each of its places in the study."""
+        records = ((run, self.record(run)) for run in runs)
+        return tuple(Observation(axes, run.seed, record) for run, record in records for axes in (run.axes, *run.also))
 
     def put_aside(self, run_key: str) -> Path | None:
         """Make room to train a run again; what was there is kept under `runs/.replaced/`.
@@ -169,6 +170,8 @@ def plan_manifest(plan: Plan | SavedPlan) -> dict[str, Any]:
                 "cell": run.cell,
                 "seed": run.seed,
                 "axes": dict(run.axes),
+                "also": [dict(axes) for axes in run.also],
+                "tags": dict(run.tags),
                 "config": run.config.model_dump(mode="json"),
             }
             for run in plan.runs
@@ -180,7 +183,10 @@ def _read_plan(path: Path) -> SavedPlan | None:
     """A saved plan; None where it cannot be read, or where its runs have other keys under today's numerics."""
     try:
         found = json.loads(path.read_bytes())
-        runs = tuple(PlannedRun(RunConfig.model_validate(r["config"]), r["axes"]) for r in found["runs"])
+        runs = tuple(
+            PlannedRun(RunConfig.model_validate(r["config"]), r["axes"], tuple(r["also"]), r["tags"])
+            for r in found["runs"]
+        )
         if [run.run_key for run in runs] != [r["run_key"] for r in found["runs"]]:
             return None
         return SavedPlan(

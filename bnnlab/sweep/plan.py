@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,10 @@ class PlannedRun:
     config: RunConfig
     axes: Mapping[str, str]
     """Level label by axis name; empty for a run that only serves others as a start."""
+    also: tuple[Mapping[str, str], ...] = ()
+    """Its places in further blocks of the study, where blocks share it."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """What else MLflow shows of it, such as the number of a search's trial."""
 
     @property
     def starts_from(self) -> RunConfig | None:
@@ -106,6 +110,9 @@ def read_plan(
 
 def make_plan(spec: Spec, path: str = "") -> Plan:
     """Expand a spec. Raises SpecError."""
+    if spec.search is not None:
+        text = "asks Optuna for its runs, one after the other; there is no plan of them (`search.spec` reads it)"
+        raise SpecError([*spec.mistakes, spec.search.mistake("search", text, at_key=True)])
     expansion = _Expansion(spec)
     runs = expansion.runs()
     axes = _levels(spec.blocks)
@@ -157,7 +164,7 @@ class _Expansion:
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
         self.mistakes: list[Mistake] = []
-        self.sections = _Sections()
+        self.sections = Sections()
         self.faulty_points = 0
         self.used: set[int] = set()
 
@@ -172,7 +179,9 @@ class _Expansion:
             return ()
         for block in self.spec.blocks:
             for run in self._block(block):
-                runs.setdefault(run.run_key, run)
+                known = runs.setdefault(run.run_key, run)
+                if known is not run and run.axes not in (known.axes, *known.also):
+                    runs[run.run_key] = replace(known, also=(*known.also, run.axes))
         for index, exclusion in enumerate(self.spec.exclusions):
             if index not in self.used:
                 self.mistakes.append(exclusion.node.mistake(exclusion.path, "excludes nothing"))
@@ -252,7 +261,7 @@ def _size(block: Sequence[Axis]) -> int:
     return size
 
 
-class _Sections:
+class Sections:
     """Configurations from trees, section by section: the points of a grid share most of their sections."""
 
     def __init__(self) -> None:
@@ -298,8 +307,8 @@ class _Sections:
                 sections[key] = self._section(key, child)
             except ValidationError as error:
                 mistakes += explain(error, child, SECTIONS[key], key)
-        for key, field in RunConfig.model_fields.items():
-            if key not in tree.value and field.is_required() and key != "seed":
+        for key, declared in RunConfig.model_fields.items():
+            if key not in tree.value and declared.is_required() and key != "seed":
                 mistakes.append(tree.mistake("base", f"'{key}' is required", at_key=True))
         if mistakes:
             return mistakes

@@ -15,12 +15,13 @@ from bnnlab.paper.observation import level_label
 from bnnlab.paper.published import TABLES
 from bnnlab.sweep.document import Node, assign, load_document, merge, parse_value
 from bnnlab.sweep.mistakes import Mark, Mistake, Source, SpecError, nearest
+from bnnlab.sweep.search.profile import merge_search
 
 STUDY_KEYS = (
     "name", "question", "compare_with", "dashboard", "notes",
-    "base", "axes", "seeds", "exclude", "profiles", "claims",
+    "base", "axes", "search", "seeds", "exclude", "profiles", "claims",
 )  # fmt: skip
-PROFILE_KEYS = ("base", "axes", "seeds", "exclude", "claims", "compare_with", "dashboard", "notes")
+PROFILE_KEYS = ("base", "axes", "search", "seeds", "exclude", "claims", "compare_with", "dashboard", "notes")
 BASE_KEYS = ("model", "data", "training", "evaluation")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -79,6 +80,8 @@ class Spec:
     settings: tuple[str, ...]
     document: Node
     text: str
+    search: Node | None = None
+    """What makes this spec a search in place of a study, read by `search.spec`."""
     mistakes: tuple[Mistake, ...] = field(default=(), repr=False)
     """What is wrong so far; `make_plan` raises these together with its own findings."""
 
@@ -124,6 +127,7 @@ class _Reader:
             settings=settings,
             document=document,
             text=text,
+            search=merge_search(document.get("search"), delta.get("search") if delta else None),
             mistakes=tuple(self.mistakes),
         )
 

@@ -94,6 +94,8 @@ class Projection:
             self._log_failure(child, failure if state is RunState.FAILED else None)
             if status != child.status:
                 self._set_status(child, status)
+            if state is RunState.PRUNED:
+                self.client.set_tag(child.run_id, NOTE_TAG, f"Pruned: {directory.pruned()}")
         child.status = status
 
     def _current(self, run: PlannedRun, begun: str | None) -> _Child | None:
@@ -130,7 +132,7 @@ class Projection:
     def _tags(self, run: PlannedRun, provenance: Mapping[str, Any]) -> dict[str, str]:
         tags = {
             "mlflow.parentRunId": self.parent_id,
-            "bnnlab.kind": "run" if run.run_key in self._own_keys else "start",
+            "bnnlab.kind": "run" if run.axes or run.run_key in self._own_keys else "start",
             "bnnlab.run_key": run.run_key,
             "bnnlab.cell": run.cell,
             "bnnlab.seed": str(run.seed),
@@ -138,6 +140,7 @@ class Projection:
             "bnnlab.profile": self.plan.profile,
             "bnnlab.plan": self.plan.plan_id,
             **{f"bnnlab.axis.{axis}": level for axis, level in run.axes.items()},
+            **run.tags,
         }
         origin = str(provenance.get("study") or "")
         if origin and (origin, provenance.get("plan")) != (self.plan.study, self.plan.plan_id):

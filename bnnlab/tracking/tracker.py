@@ -13,7 +13,7 @@ from typing import IO
 
 from bnnlab.experiment.failure import Failure
 from bnnlab.sweep.events import Event, RunElsewhere, RunFailed
-from bnnlab.sweep.ledger import Ledger
+from bnnlab.sweep.ledger import Ledger, SavedPlan
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
 from bnnlab.tracking.claim import PlanIsKept, claim
@@ -30,7 +30,7 @@ RETRY_S = 20.0
 class Tracker:
     """An observer of a sweep. `close` brings MLflow up to date a last time."""
 
-    def __init__(self, project: Project, ledger: Ledger, plan: Plan) -> None:
+    def __init__(self, project: Project, ledger: Ledger, plan: Plan | SavedPlan) -> None:
         self.project = project
         self.ledger = ledger
         self.plan = plan

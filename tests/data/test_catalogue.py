@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 from data_files import random_images, write_cifar, write_fashion_mnist
+from pydantic import TypeAdapter
 
-from bnnlab.data.catalogue import availability, locate
-from bnnlab.data.config import CIFAR10
+from bnnlab.data.catalogue import availability, locate, require_present
+from bnnlab.data.config import CIFAR10, DataConfig, Folder
 from bnnlab.data.errors import DataDamaged, DataMissing
 from bnnlab.data.loading import load
 
@@ -126,6 +127,18 @@ def test_what_is_said_where_nothing_is_found(tmp_path):
         "  hf download uoft-cs/cifar10 --repo-type dataset --local-dir data/cifar10   # parquet\n"
         "To use a copy that lies elsewhere: set data.root or the environment variable BNNLAB_DATA."
     )
+
+
+def test_what_a_run_lacks_is_told_before_it_starts(fresh_machine, tmp_path):
+    for name in ("digits", "synthetic"):
+        require_present(TypeAdapter(DataConfig).validate_python({"name": name}))
+    with pytest.raises(DataMissing, match="CIFAR-10 was not found"):
+        require_present(CIFAR10(name="cifar10"))
+    write(tmp_path / "cifar10")
+    require_present(CIFAR10(name="cifar10"), root=tmp_path)
+    require_present(CIFAR10(name="cifar10", root=tmp_path))
+    with pytest.raises(DataMissing, match=r"needs data\.root"):
+        require_present(Folder(name="folder", fingerprint="0" * 16, classes=2))
 
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")

@@ -172,3 +172,15 @@ def test_synthetic_classes_are_separable_and_a_draw_is_an_instance():
     assert torch.equal(torch.cdist(tested.flatten(1), centres).argmin(1), truth)
     other = loaded(config.model_copy(update={"instance": 1}))
     assert not torch.equal(everything(other.test_batches())[0], tested)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("augmentation", ["none", "shift2"])
+def test_a_gpu_gives_the_batches_of_a_cpu(augmentation):
+    config = Digits(name="digits", augmentation=augmentation)
+    for (x, y), (x2, y2) in zip(
+        loaded(config).train_batches(1), loaded(config, device="cuda").train_batches(1), strict=True
+    ):
+        assert x2.is_cuda
+        torch.testing.assert_close(x, x2.cpu())
+        assert torch.equal(y, y2.cpu())

@@ -133,9 +133,7 @@ def test_an_improvement_layer_adds_to_the_last_channels(x: Tensor) -> None:
 )
 def test_the_layers_of_a_transition_are_in_the_order_of_its_name(x: Tensor, transition, formula) -> None:  # type: ignore[no-untyped-def]
     layers = dense_transition(32, 16, transition=transition, pool=True, binarization=AUTHORS)
-    (conv,) = (
-        layer for layer in layers if any(True for _ in layer.parameters()) and "Norm" not in str(layer)
-    )
+    (conv,) = (layer for layer in layers if any(True for _ in layer.parameters()) and "Norm" not in str(layer))
 
     assert torch.allclose(layers(x), formula(normed(x), conv), atol=1e-5)
 
@@ -166,9 +164,7 @@ def test_a_transition_into_a_dilated_stage_does_not_pool(x: Tensor) -> None:
         (320, 2, 160), (416, 2, 192), (448, 2, 224), (544, 2, 256),
     ],
 )  # fmt: skip
-def test_channels_are_rounded_to_multiples_of_32_with_ties_to_even(
-    channels: int, reduction: float, kept: int
-) -> None:
+def test_channels_are_rounded_to_multiples_of_32_with_ties_to_even(channels: int, reduction: float, kept: int) -> None:
     assert reduced_channels(channels, reduction) == kept
 
 
@@ -185,9 +181,7 @@ def test_batch_norm_is_the_authors(name: str) -> None:
 
     assert {norm.momentum for norm in norms} == {0.1}
     assert {norm.eps for norm in norms if norm.num_features != 3} == {1e-5}
-    assert {(norm.eps, norm.weight.requires_grad) for norm in norms if norm.num_features == 3} <= {
-        (2e-5, False)
-    }
+    assert {(norm.eps, norm.weight.requires_grad) for norm in norms if norm.num_features == 3} <= {(2e-5, False)}
 
 
 def _kinds(layers: list[nn.Module]) -> list[str]:
@@ -241,9 +235,7 @@ def test_a_twin_has_relu_and_float_convolutions_that_pad_with_zeros(x: Tensor) -
     conv = ReluConv2d(32, 8, 3, padding=1, bias=False)
 
     assert torch.equal(conv(x), F.conv2d(F.relu(x), conv.weight, padding=1))
-    assert not any(
-        "Binary" in kind or kind == "Sign" for kind in _kinds(layers_of("resnet_e18", precision="full"))
-    )
+    assert not any("Binary" in kind or kind == "Sign" for kind in _kinds(layers_of("resnet_e18", precision="full")))
 
 
 def test_initial_weights_are_normal_with_a_variance_of_2_over_fan_in() -> None:
@@ -251,13 +243,9 @@ def test_initial_weights_are_normal_with_a_variance_of_2_over_fan_in() -> None:
     for layer in layers_of("resnet_e18", width=32):
         if isinstance(layer, nn.Conv2d | nn.Linear):
             if layer.weight.numel() > 5000:
-                assert layer.weight.std().item() == pytest.approx(
-                    (2 / layer.weight[0].numel()) ** 0.5, rel=0.05
-                )
+                assert layer.weight.std().item() == pytest.approx((2 / layer.weight[0].numel()) ** 0.5, rel=0.05)
             assert layer.bias is None or not layer.bias.any()
-    latent = build(OPTIONS["resnet_e18"](), image=(3, 32, 32), num_classes=5).get_parameter(
-        "stages.3.1.conv.weight"
-    )
+    latent = build(OPTIONS["resnet_e18"](), image=(3, 32, 32), num_classes=5).get_parameter("stages.3.1.conv.weight")
     assert latent.std().item() == pytest.approx((2 / (512 * 9)) ** 0.5, rel=0.01)
 
 

@@ -53,9 +53,7 @@ def test_a_configuration_survives_json() -> None:
         assert Holder.model_validate_json(Holder(model=config).model_dump_json()).model == config
 
 
-@pytest.mark.parametrize(
-    ("size", "stem"), [(8, "thumbnail"), (49, "thumbnail"), (50, "imagenet"), (224, "imagenet")]
-)
+@pytest.mark.parametrize(("size", "stem"), [(8, "thumbnail"), (49, "thumbnail"), (50, "imagenet"), (224, "imagenet")])
 def test_the_stem_follows_the_size_of_the_image(size: int, stem: str) -> None:
     resolved = resolve(OPTIONS["resnet_e18"].model_validate({}), (3, size, size))
 
@@ -72,9 +70,7 @@ def test_a_choice_that_no_layer_reads_does_not_tell_configurations_apart() -> No
 
     assert binarized(scaling="xnor", output="popcount") == binarized(scaling="xnor", output="signed")
     assert binarized(estimator="polynomial", window=1.3) == binarized(estimator="polynomial")
-    assert binarized(weight_estimator="error_decay", weight_window=1) == binarized(
-        weight_estimator="error_decay"
-    )
+    assert binarized(weight_estimator="error_decay", weight_window=1) == binarized(weight_estimator="error_decay")
     assert binarized(window=1.3) != binarized()
     assert binarized(weight_window=1) != binarized()
     assert resolved(precision="full", binarization={"scaling": "xnor"}) == resolved(precision="full")
@@ -88,9 +84,7 @@ def test_what_a_study_leaves_out_of_a_binarization_is_the_networks_own() -> None
 
 
 # Far smaller than the authors' networks; those without a width have a growth rate.
-SMALL = {
-    name: {"width": 16} if "width" in OPTIONS[name].model_fields else {"growth_rate": 16} for name in MODELS
-}
+SMALL = {name: {"width": 16} if "width" in OPTIONS[name].model_fields else {"growth_rate": 16} for name in MODELS}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -108,9 +102,7 @@ def test_every_network_has_gradients_everywhere(name: str, image: tuple[int, int
 
 
 @pytest.mark.parametrize("size", [28, 32, 224])
-@pytest.mark.parametrize(
-    "name", ["resnet_e18", "binary_densenet28", "resnet_v1_18", "bireal_net18", "meliusnet22"]
-)
+@pytest.mark.parametrize("name", ["resnet_e18", "binary_densenet28", "resnet_v1_18", "bireal_net18", "meliusnet22"])
 def test_odd_images_are_halved_upwards(name: str, size: int) -> None:
     """28 -> 14 -> 7 -> 4: the pooled shortcut agrees with the strided convolution."""
     stages = [size] if size < 50 else [size // 4]

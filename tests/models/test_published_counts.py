@@ -32,9 +32,7 @@ def _same_digits(found: float, published: str) -> bool:
     """Whether a number agrees with a published one in every digit that was published."""
     mantissa, _, exponent = published.partition("e")
     decimals = len(mantissa.partition(".")[2])
-    return math.isclose(
-        found, float(published), rel_tol=0, abs_tol=0.50001 * 10 ** (int(exponent or 0) - decimals)
-    )
+    return math.isclose(found, float(published), rel_tol=0, abs_tol=0.50001 * 10 ** (int(exponent or 0) - decimals))
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join([row["name"], row["options"], row["data"]]))

@@ -33,9 +33,7 @@ def test_what_belongs_to_a_binarization_stays_the_networks_own() -> None:
     load_weights(target, source.state_dict())
 
     assert (target.get_parameter("stages.0.0.conv.scale") == 2).all()
-    assert torch.equal(
-        target.get_parameter("stages.0.0.conv.weight"), source.get_parameter("stages.0.0.conv.weight")
-    )
+    assert torch.equal(target.get_parameter("stages.0.0.conv.weight"), source.get_parameter("stages.0.0.conv.weight"))
 
 
 @pytest.mark.parametrize("options", [{"variant": "e2"}, {"width": 32}])

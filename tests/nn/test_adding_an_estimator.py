@@ -41,9 +41,7 @@ def test_an_estimator_takes_one_function_one_line_and_one_value(tmp_path: Path) 
     (tmp_path / "study.yaml").write_text(study)
     (tmp_path / "ablate.py").write_text(ABLATE)
 
-    done = subprocess.run(
-        [sys.executable, "ablate.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, "ablate.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.stdout.split() == ["ste", "sine_sign", "True"], done.stderr
 

@@ -108,8 +108,7 @@ def test_magnitude_aware_weights_are_the_scaling_of_weights() -> None:
 
     outputs = [layer(x) for layer in layers]
     gradients = [
-        torch.autograd.grad(y.square().sum(), layer.weight)[0]
-        for y, layer in zip(outputs, layers, strict=True)
+        torch.autograd.grad(y.square().sum(), layer.weight)[0] for y, layer in zip(outputs, layers, strict=True)
     ]
 
     assert torch.allclose(outputs[0], outputs[1], rtol=0, atol=1e-12)
@@ -131,9 +130,7 @@ def test_magnitude_aware_weights_by_hand() -> None:
 def test_error_decay_steepens_with_the_training(progress: float, t: float, k: float) -> None:
     x = torch.linspace(-2, 2, 41, dtype=torch.float64, requires_grad=True)
 
-    (slope,) = torch.autograd.grad(
-        error_decay(x, progress=torch.tensor(progress, dtype=torch.float64)).sum(), x
-    )
+    (slope,) = torch.autograd.grad(error_decay(x, progress=torch.tensor(progress, dtype=torch.float64)).sum(), x)
 
     expected = k * t * (1 - torch.tanh(t * x.detach()) ** 2)
     assert torch.allclose(slope, expected, rtol=0, atol=1e-12)

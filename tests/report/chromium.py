@@ -126,6 +126,16 @@ class Page:
         self.evaluate("dispatchEvent(new Event('beforeprint'))")
         self.wait("[...document.querySelectorAll('.chart')].every((chart) => chart.dataset.drawn === 'yes')")
 
+    def enter_frame(self) -> None:
+        """Go on inside the page's one sandboxed frame, which is a target of its own."""
+        frames: list[dict[str, Any]] = []
+        deadline = time.monotonic() + 60
+        while not frames and time.monotonic() < deadline:
+            frames = [found for found in self._call("Target.getTargets")["targetInfos"] if found["type"] == "iframe"]
+            time.sleep(0.1)
+        (frame,) = frames
+        self._session = self._call("Target.attachToTarget", targetId=frame["targetId"], flatten=True)["sessionId"]
+
     def screenshot(self, path: Path) -> None:
         """The whole page as a picture."""
         shot = self._call("Page.captureScreenshot", captureBeyondViewport=True, format="png")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bnnlab.report.dashboard import find_dashboard, read_dashboard
+from bnnlab.report.dashboard import read_dashboard
 from bnnlab.report.panels import PANELS
 from bnnlab.sweep.mistakes import SpecError
 
@@ -63,17 +63,3 @@ def test_all_mistakes_come_at_once_each_at_its_place(tmp_path):
 def test_what_is_no_dashboard_is_refused(tmp_path, text):
     with pytest.raises(SpecError):
         read_dashboard(write(tmp_path, text))
-
-
-def test_a_dashboard_is_found_by_name_in_the_first_folder_that_has_it(tmp_path):
-    for folder in ("first", "second"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "mine.yaml").write_text(f"title: {folder}\npanels: [runs]\n")
-    assert find_dashboard("mine", [tmp_path / "none", tmp_path / "second", tmp_path / "first"]).title == "second"
-
-
-def test_an_unknown_dashboard_says_what_there_is():
-    with pytest.raises(FileNotFoundError) as error:
-        find_dashboard("ablations", [SHIPPED[0].parent])
-    expected = "no dashboard 'ablations'; there are: ablation, architectures, search. Did you mean 'ablation'?"
-    assert str(error.value) == expected

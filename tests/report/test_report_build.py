@@ -225,6 +225,19 @@ def test_a_link_that_is_no_address_is_left_out():
     assert "javascript:alert" not in build_report(study, SHIPPED["ablation"]).html()
 
 
+def test_provenance_names_what_the_runs_differ_in_and_not_what_is_each_runs_own():
+    study = simulated(seeds=2, epochs=2)
+    runs = [
+        replace(
+            run,
+            record=replace(run.record, provenance={"code": "new" if at else "old", "finished": str(at), "torch": "2"}),
+        )
+        for at, run in enumerate(study.observations)
+    ]
+    lines = lines_of(build_report(replace(study, observations=runs), EVERY_PANEL), "provenance_runs")
+    assert [(line["what"], line["value"]) for line in lines] == [("code", "new (31 runs), old (1 run)")]
+
+
 def test_csv_holds_fractions_and_keys():
     (line, *_) = lines_of(build_report(simulated(), SHIPPED["ablation"]), "verdicts")
     assert line["claim"] == "scaling_not_needed"

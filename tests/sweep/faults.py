@@ -69,7 +69,7 @@ def _watch_writes(folder: Path, kill_at: int | None) -> list[int]:
 
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             changes = isinstance(path, str | os.PathLike) and bool(flags & (os.O_WRONLY | os.O_RDWR))
         elif event in ("os.rename", "os.remove"):
             path, changes = args[0], True

@@ -58,7 +58,9 @@ def test_named_levels_move_several_fields_together(tmp_path: Path) -> None:
 
 def test_blocks_are_a_union_without_duplicates(tmp_path: Path) -> None:
     text = BASE + "axes:\n  - model.width: [16, 32]\n  - {model.width: [16], model.downsampling: [fp, binary]}\n"
-    assert len(plan_of(tmp_path, text).runs) == 3  # width 16 with fp, the default, is in both
+    plan = plan_of(tmp_path, text)
+    assert len(plan.runs) == 3  # width 16 with fp, the default, is in both
+    assert (plan.runs[0].axes, plan.runs[0].also) == ({"width": "16"}, ({"width": "16", "downsampling": "fp"},))
 
 
 def test_exclusions_take_points_out(tmp_path: Path) -> None:

@@ -18,9 +18,7 @@ class DenseLayer(nn.Module):
     Shape: (batch, in_channels, height, width) -> (batch, in_channels + growth_rate, height, width).
     """
 
-    def __init__(
-        self, in_channels: int, growth_rate: int, *, dilation: int, binarization: Binarization | None
-    ) -> None:
+    def __init__(self, in_channels: int, growth_rate: int, *, dilation: int, binarization: Binarization | None) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(in_channels)
         self.conv = activated_conv(in_channels, growth_rate, 3, dilation=dilation, binarization=binarization)
@@ -56,9 +54,7 @@ def transition_layers(
         case "relu_fp_pool":
             layers = nn.Sequential(norm, nn.ReLU(), nn.Conv2d(in_channels, out_channels, 1, bias=False))
         case "binary_pool":
-            layers = nn.Sequential(
-                norm, activated_conv(in_channels, out_channels, 1, binarization=binarization)
-            )
+            layers = nn.Sequential(norm, activated_conv(in_channels, out_channels, 1, binarization=binarization))
     return layers.append(average_pool()) if pool else layers
 
 
@@ -96,9 +92,7 @@ def binary_densenet(
             )
             channels = entering
         for _ in range(length):
-            stage.append(
-                DenseLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization)
-            )
+            stage.append(DenseLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization))
             channels += growth_rate
         stages.append(stage)
     first = stem_layers(stem, image[0], init_features)

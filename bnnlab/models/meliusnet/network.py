@@ -20,9 +20,7 @@ class ImprovementLayer(nn.Module):
     Shape: (batch, channels, height, width) -> the same.
     """
 
-    def __init__(
-        self, channels: int, improved: int, *, dilation: int, binarization: Binarization | None
-    ) -> None:
+    def __init__(self, channels: int, improved: int, *, dilation: int, binarization: Binarization | None) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
         self.conv = activated_conv(channels, improved, 3, dilation=dilation, binarization=binarization)
@@ -66,18 +64,12 @@ def meliusnet(
         stage = nn.Sequential()
         if index > 0:
             entering = reduced_channels(channels, reduction[index - 1])
-            stage.append(
-                transition_layers(channels, entering, groups=transition_groups, pool=dilation[index] == 1)
-            )
+            stage.append(transition_layers(channels, entering, groups=transition_groups, pool=dilation[index] == 1))
             channels = entering
         for _ in range(length):
-            stage.append(
-                DenseLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization)
-            )
+            stage.append(DenseLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization))
             channels += growth_rate
-            stage.append(
-                ImprovementLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization)
-            )
+            stage.append(ImprovementLayer(channels, growth_rate, dilation=dilation[index], binarization=binarization))
         stages.append(stage)
     first = stem_layers(stem, image[0], init_features)
     return network(first, stages, head(channels, num_classes, norm=True, relu=True))

@@ -113,9 +113,7 @@ def stage(
             binarization=binarization,
         )
         blocks.append(
-            BlockE1(conv, out_channels, shortcut=shortcut)
-            if e1
-            else BlockE2(conv, in_channels, shortcut=shortcut)
+            BlockE1(conv, out_channels, shortcut=shortcut) if e1 else BlockE2(conv, in_channels, shortcut=shortcut)
         )
         convolutions -= 1
     width = out_channels // slices

@@ -35,7 +35,7 @@ CIFAR10_2018: Settings = {
     **steps((75, 100, 125), 0.3),
     "evaluation": "paper",
 }
-"""Every CIFAR-10 run of 2018. Source: the runs' logs; architecture facts in docs/report.md."""
+"""Every CIFAR-10 run of 2018. Source: the runs' logs in hpi-xnor/BMXNet-v2-wiki."""
 
 _IMAGENET: Settings = {"data.name": "imagenet", "data.image_size": 224, "evaluation": "paper"}
 

@@ -59,7 +59,7 @@ def _cells(analysis: Analysis) -> Table:
             Column("ours - published", "right"),
             Column("95 % interval", "right"),
             Column("seeds", "right"),
-            Column("size, published / ours", "right"),
+            Column("MiB, published / ours", "right"),
         ),
         lines,
     )
@@ -97,7 +97,7 @@ def _sizes(published: float | None, cell: ResultCell) -> Cell:
     if published is None and ours is None:
         return numbers.NOTHING
     both = ("–" if value is None else f"{value:.2f}" for value in (published, None if ours is None else ours.mean))
-    return Cell(f"{' / '.join(both)} MiB", None if ours is None else ours.mean)
+    return Cell(" / ".join(both), None if ours is None else ours.mean)
 
 
 def published_cell(row: Row | None) -> Cell:

@@ -143,13 +143,15 @@ def _figure(cost: Cost, points: list[_Point], reference: list[Row]) -> Figure:
         alt.Chart(charts.data(front))
         .mark_line(interpolate="step-after", color=charts.PALETTE[0], opacity=0.6)
         .encode(x=x, y=y),
-        alt.Chart(charts.data([*ours, *theirs]))
+        alt.Chart(charts.data([*theirs, *ours]))
         .mark_point(filled=True, size=70, opacity=0.8)
         .encode(
             x=x,
             y=y,
             color=colour,
-            shape=alt.Shape("kind:N", title=None, scale=alt.Scale(range=["circle", "diamond"])),
+            shape=alt.Shape(
+                "kind:N", title=None, scale=alt.Scale(domain=["this study", "published"], range=["circle", "diamond"])
+            ),
             tooltip=[
                 alt.Tooltip("what:N", title="network"),
                 alt.Tooltip("kind:N"),

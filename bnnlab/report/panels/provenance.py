@@ -10,8 +10,8 @@ from bnnlab.report.analysis import Analysis
 from bnnlab.report.content import Block, Cell, Column, Line, Section, Table, Text
 from bnnlab.report.panel import Panel
 
-PER_RUN = ("started", "finished", "pid")
-"""What differs from run to run and tells a reader of the study nothing."""
+MAX_KINDS = 6
+"""A fact with more values than this (a time, a checksum) belongs to its run, not to the study."""
 
 
 class Provenance(Panel):
@@ -25,15 +25,9 @@ class Provenance(Panel):
         facts = {"study": study.name, "profile": study.profile, "plan": study.plan, **study.provenance}
         facts |= {"seeds": ", ".join(map(str, analysis.seeds))}
         blocks: list[Block] = [_table("provenance", "The study.", [(key, value) for key, value in facts.items()])]
-        seen: Counter[tuple[str, str]] = Counter()
-        for run in study.observations:
-            if run.record is not None and run.record.provenance is not None:
-                seen.update((key, value) for key, value in run.record.provenance.items() if key not in PER_RUN)
-        common = [(key, f"{value} ({numbers.plural(count, 'run')})") for (key, value), count in sorted(seen.items())]
-        if common and len(common) <= 60:
-            blocks.append(
-                _table("provenance_runs", "What the runs recorded of the code and machines that trained them.", common)
-            )
+        mixed = _differing(analysis)
+        if mixed:
+            blocks.append(_table("provenance_runs", "Where the runs are not of one kind.", mixed))
         if study.reused:
             by_study = Counter(study.reused.values())
             told = ", ".join(f"{numbers.plural(count, 'run')} from {name}" for name, count in sorted(by_study.items()))
@@ -41,6 +35,19 @@ class Provenance(Panel):
         if study.spec_text:
             blocks.append(Text(study.spec_text, "code"))
         return Section(self.title or "Where this comes from", tuple(blocks))
+
+
+def _differing(analysis: Analysis) -> list[tuple[str, str]]:
+    """The recorded facts in which the runs differ, each value with its number of runs."""
+    seen: dict[str, Counter[str]] = {}
+    for run in analysis.study.observations:
+        for key, value in ((run.record.provenance if run.record is not None else None) or {}).items():
+            seen.setdefault(key, Counter())[str(value)] += 1
+    return [
+        (key, ", ".join(f"{value} ({numbers.plural(count, 'run')})" for value, count in sorted(values.items())))
+        for key, values in sorted(seen.items())
+        if 1 < len(values) <= min(MAX_KINDS, values.total() - 1)
+    ]
 
 
 def _table(name: str, caption: str, facts: list[tuple[str, str]]) -> Table:
