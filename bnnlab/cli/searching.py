@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -263,8 +264,13 @@ def _shown(metric: str, values: Mapping[str, float]) -> str:
 
 
 def _point(trial: TrialResult) -> str:
-    return " ".join(f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-                    for name, value in trial.point.items())  # fmt: skip
+    """ "growth_rate=16 blocks=2-2-2-2": the elements of a list together."""
+    shown: dict[str, list[str]] = {}
+    for name, value in trial.point.items():
+        whole = re.sub(r"_\d+$", "", name)
+        text = f"{value:.4g}" if isinstance(value, float) else str(value)
+        shown.setdefault(whole if f"{whole}_1" in trial.point else name, []).append(text)
+    return " ".join(f"{name}={'-'.join(texts)}" for name, texts in shown.items())
 
 
 def _counts(results: SearchResults) -> str:

@@ -230,7 +230,7 @@ class Coordinator:
         excess = constraint.excess(value)
         if constraint.name not in trial.constraints:
             trial.set_constraint(constraint.name, excess)
-        return f"{constraint.metric} is {value:.6g}, not {constraint.text.partition(' ')[2]}" if excess > 0 else None
+        return f"{constraint.metric} is {value:.4g}, not {constraint.text.partition(' ')[2]}" if excess > 0 else None
 
     # -- watching and telling ----------------------------------------------------------------------
 
