@@ -10,7 +10,9 @@ from bnnlab.cli.app import Json
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: bnnlab models resnet_e18 --input-size 32 --classes 10")(models)
+    app.command(epilog="Example: bnnlab models resnet_e18 --set downsampling=binary --input-size 32 --classes 10")(
+        models
+    )
 
 
 def models(
@@ -19,9 +21,14 @@ def models(
     ] = None,
     input_size: Annotated[int, typer.Option(min=4, help="Height and width of the images, in pixels.")] = 224,
     classes: Annotated[int, typer.Option(min=2, help="Number of classes.")] = 1000,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help="An option of the network; repeatable.", show_default=False),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show what networks cost: parameters, deployed MiB, 1-bit and float MACs."""
+    from bnnlab.cli.model_options import read_options
     from bnnlab.cli.model_tables import layer_table, model_table
     from bnnlab.cli.output import print_json, say
     from bnnlab.models.config import MODELS
@@ -36,8 +43,14 @@ def models(
     from bnnlab.models.summary import summary
     from bnnlab.paper.matching import published_for_model
 
-    names = [name] if name else list(MODELS)
-    rows = [{**summary(n, input_size=input_size, classes=classes), "published": published_for_model(n)} for n in names]
+    if set_ and name is None:
+        say("--set needs the name of a network: its options are its own")
+        raise typer.Exit(2)
+    rows = []
+    for each in [name] if name else MODELS:
+        options = read_options(each, set_ or ())
+        row = summary(each, input_size=input_size, classes=classes, options=options)
+        rows.append({**row, "published": published_for_model(each, options)})
     if json:
         print_json(rows)
     elif name:

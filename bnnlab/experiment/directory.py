@@ -28,7 +28,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,9 +39,10 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.failure import Failure
 from bnnlab.experiment.files import append_line, read_json, replace_file, write_json
 from bnnlab.experiment.heartbeat import Pulse, read_pulse
-from bnnlab.experiment.holder import Holder
+from bnnlab.experiment.holder import Holder, Process
 from bnnlab.experiment.record import RunRecord, RunState
 
+RESERVED_BYTES = 8192
 LOCK_PATIENCE_S = 0.5
 """A reader that looks whether a lock is held holds it for an instant itself; a writer waits that out."""
 
@@ -91,6 +92,7 @@ class RunDirectory:
         self.lock_file = path / "lock"
         self.heartbeat_file = path / "heartbeat"
         self.log_file = path / "log.txt"
+        self.reserve_file = path / ".reserve"
 
     @cached_property
     def run_key(self) -> str:
@@ -176,7 +178,9 @@ class RunDirectory:
     def holder(self) -> Holder | None:
         """The process that took the run up last; None where that cannot be read."""
         with suppress(OSError, ValueError, IndexError, AttributeError):
-            return Holder.from_json(json.loads(self.attempts_file.read_bytes().splitlines()[-1]).get("holder"))
+            found = json.loads(self.attempts_file.read_bytes().splitlines()[-1])
+            process = Process.from_json(found.get("process"))
+            return Holder(process, Process.from_json(found.get("coordinator"))) if process is not None else None
         return None
 
     def pulse(self) -> Pulse | None:
@@ -258,8 +262,17 @@ class RunDirectory:
         """Every such file. There is more than one after a crash between two epochs that were each the best."""
         return [path for path in self.path.iterdir() if re.fullmatch(r"best-\d+\.pt", path.name)]
 
+    def reserve_room(self) -> None:
+        """Take the room now that a failure will need, should the disk be full by then."""
+        replace_file(self.reserve_file, bytes(RESERVED_BYTES))
+
     def set_failure(self, failure: Failure) -> None:
-        write_json(self.failure_file, asdict(failure))
+        with suppress(OSError):
+            self.reserve_file.unlink(missing_ok=True)
+        try:
+            write_json(self.failure_file, asdict(failure))
+        except OSError:
+            write_json(self.failure_file, asdict(replace(failure, log_tail="")))
 
     def set_pruned(self, reason: str) -> None:
         write_json(self.pruned_file, {"reason": reason, "epochs": len(self.epochs())})
@@ -275,13 +288,8 @@ class RunDirectory:
 
     def tidy(self) -> None:
         """Remove what a finished run needs no more, as far as that is possible."""
-        for leftover in (
-            self.checkpoint_file,
-            self.failure_file,
-            self.pruned_file,
-            self.heartbeat_file,
-            *self.best_files(),
-        ):
+        leftovers = (self.checkpoint_file, self.failure_file, self.pruned_file, self.heartbeat_file, self.reserve_file)
+        for leftover in (*leftovers, *self.best_files()):
             with suppress(OSError):
                 leftover.unlink(missing_ok=True)
 

@@ -19,13 +19,12 @@ BOOT_ID = PROC / "sys/kernel/random/boot_id"
 
 
 @dataclass(frozen=True)
-class Holder:
+class Process:
     """A process on one host since one boot; its start time tells it from a later one with the same number."""
 
     pid: int
-    parent: int
     started: int
-    """In clock ticks since boot."""
+    """In clock ticks since boot; -1 where there is no /proc."""
     host: str
     boot: str
 
@@ -33,47 +32,57 @@ class Holder:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: Any) -> Holder | None:
+    def from_json(cls, found: Any) -> Process | None:
+        """None where `found` describes no process."""
         try:
             return cls(**found)
         except TypeError:
             return None
 
     @property
-    def is_here(self) -> bool:
-        """Whether it runs on this host and has not ended."""
-        if self.host != socket.gethostname() or self.boot != _boot():
-            return False
-        stat = _stat(self.pid)
-        return stat is not None and stat[1] == self.started
+    def can_be_seen(self) -> bool:
+        """Whether it ran on this host since its last start, so that its end could be known."""
+        return self.started >= 0 and (self.host, self.boot) == (socket.gethostname(), _boot())
 
     @property
-    def is_orphan(self) -> bool:
-        """Whether the process that started it has ended. False where that cannot be known."""
-        stat = _stat(self.pid)
-        return self.is_here and stat is not None and stat[0] != self.parent
+    def has_ended(self) -> bool:
+        """False also where that cannot be known."""
+        return self.can_be_seen and _start_time(self.pid) != self.started
 
     def kill(self) -> None:
-        """End it; harmless where it has ended or is no longer the same process."""
-        if self.is_here:
+        """End it; harmless where it has ended or was never here."""
+        if self.can_be_seen and not self.has_ended:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def this_process() -> Holder:
-    """Who asks. Where there is no /proc, the start time is unknown (-1) and nobody is ever called an orphan."""
-    stat = _stat(os.getpid())
-    return Holder(os.getpid(), os.getppid(), stat[1] if stat else -1, socket.gethostname(), _boot())
+@dataclass(frozen=True)
+class Holder:
+    """Who trains a run, and for whom."""
+
+    process: Process
+    coordinator: Process | None
+    """None where the two share no host."""
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether it lives and its coordinator does not. False where that cannot be known."""
+        return self.coordinator is not None and self.coordinator.has_ended and not self.process.has_ended
 
 
-def _stat(pid: int) -> tuple[int, int] | None:
-    """Parent and start time of a process that has not ended."""
+def this_process() -> Process:
+    """Who asks."""
+    return Process(os.getpid(), _start_time(os.getpid()), socket.gethostname(), _boot())
+
+
+def _start_time(pid: int) -> int:
+    """-1 for a process that has ended."""
     try:
         # The name in parentheses may hold spaces and parentheses of its own.
         fields = (PROC / str(pid) / "stat").read_bytes().rpartition(b") ")[2].split()
     except OSError:
-        return None
-    return None if fields[0] == b"Z" else (int(fields[1]), int(fields[19]))
+        return -1
+    return -1 if fields[0] == b"Z" else int(fields[19])
 
 
 def _boot() -> str:

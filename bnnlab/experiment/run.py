@@ -28,7 +28,7 @@ from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.failure import BadData, Failure, classify
 from bnnlab.experiment.fingerprint import environment
 from bnnlab.experiment.heartbeat import Heartbeat
-from bnnlab.experiment.holder import this_process
+from bnnlab.experiment.holder import Process, this_process
 from bnnlab.experiment.lightning import Batches, Training
 from bnnlab.experiment.recorder import (
     Pulse,
@@ -45,12 +45,13 @@ ENVIRONMENT = environment()
 """Of the code and libraries that this process has loaded; read once, where a preloaded server is the parent."""
 
 
-def train(path: Path, execution: Execution) -> Failure | None:
+def train(path: Path, execution: Execution, coordinator: Process | None = None) -> Failure | None:
     """Train the run whose configuration lies in `path` until its result does.
 
     Goes on after the last epoch whose checkpoint can be read. Gives None when the run is finished, else why it is
     not, which is also written to the directory. Raises RunIsTaken where another process trains this run or has
-    finished it, and OSError where the directory cannot be written.
+    finished it, and OSError where the directory cannot be written. `coordinator` is noted as the process on this host
+    for which this one works.
     """
     directory = RunDirectory(path)
     with directory.locked():
@@ -60,7 +61,9 @@ def train(path: Path, execution: Execution) -> Failure | None:
         directory.failure_file.unlink(missing_ok=True)
         directory.pruned_file.unlink(missing_ok=True)
         directory.sweep_temporaries()
-        directory.add_attempt({"started": time.time(), "holder": this_process().as_json(), **ENVIRONMENT})
+        directory.reserve_room()
+        who = {"process": this_process().as_json(), "coordinator": coordinator and coordinator.as_json()}
+        directory.add_attempt({"started": time.time(), **who, **ENVIRONMENT})
         try:
             with Heartbeat(directory.heartbeat_file) as heartbeat:
                 _train(directory, directory.config(), execution, heartbeat)

@@ -322,7 +322,7 @@ class Engine:
             watch.look()
             holder = directory.holder() if watch.silent_s >= ORPHAN_SILENCE_S else None
             if holder is not None and holder.is_orphan:
-                holder.kill()
+                holder.process.kill()
             return
         del self._elsewhere[run.run_key]
         failure = directory.failure()

@@ -12,6 +12,12 @@ from bnnlab.experiment.failure import EXIT_CODES
 
 TAKEN = 75
 """Exit code of a worker that finds its run being trained, or finished, by another process."""
+LAST_WORDS = {
+    "disk_full": "found the disk full",
+    "unwritable": "found its run directory not writable",
+    "out_of_memory": "ran out of memory",
+}
+"""What an exit code of a worker says, by kind of failure, where its run directory says nothing."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Exit:
                 name = f"signal {-self.code}"
             return f"was killed by {name}"
         if self.kind != "died":
-            return f"ended with exit code {self.code} ({self.kind})"
+            return f"{LAST_WORDS.get(self.kind, 'failed')} and could not write down more (exit code {self.code})"
         return f"ended with exit code {self.code}"
 
 

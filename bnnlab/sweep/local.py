@@ -17,6 +17,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.holder import this_process
 from bnnlab.sweep.executor import Exit, SubmissionFailed
 
 PRELOAD = ("bnnlab.experiment.run",)
@@ -47,9 +48,8 @@ class LocalExecutor:
     def submit(self, path: Path, execution: Execution) -> LocalJob:
         from bnnlab.sweep.worker import work
 
-        process = self._context.Process(
-            target=work, args=(str(path), execution.model_dump_json(), self._lifeline), daemon=False
-        )
+        arguments = (str(path), execution.model_dump_json(), this_process(), self._lifeline)
+        process = self._context.Process(target=work, args=arguments, daemon=False)
         try:
             with _nameless_main(), _deaf_to_interrupts():
                 process.start()

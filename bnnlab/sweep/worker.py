@@ -12,19 +12,20 @@ from pathlib import Path
 
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.failure import EXIT_CODES, classify
+from bnnlab.experiment.holder import Process
 from bnnlab.sweep.executor import TAKEN
 
 
-def work(path: str, execution: str, lifeline: Connection) -> None:
+def work(path: str, execution: str, coordinator: Process, lifeline: Connection) -> None:
     """Train the run in `path`; end when the other end of `lifeline` is closed, as it is when the coordinator ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_coordinator, args=(lifeline,), daemon=True).start()
-    code = train_in(Path(path), Execution.model_validate_json(execution))
+    code = train_in(Path(path), Execution.model_validate_json(execution), coordinator)
     os._exit(code)  # at once: the interpreter's own way out of a process with torch in it takes a while
 
 
-def train_in(directory: Path, execution: Execution) -> int:
+def train_in(directory: Path, execution: Execution, coordinator: Process | None = None) -> int:
     """Train the run in `directory`, with what is printed going to its log. Gives the exit code."""
     with contextlib.suppress(OSError):  # a full disk or a directory that cannot be written: training will say so
         log = os.open(directory / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -35,7 +36,7 @@ def train_in(directory: Path, execution: Execution) -> int:
     from bnnlab.experiment.run import train
 
     try:
-        failure = train(directory, execution)
+        failure = train(directory, execution, coordinator)
         code = EXIT_CODES.get(failure.kind, 1) if failure is not None else 0
     except RunIsTaken:
         code = TAKEN

@@ -229,7 +229,7 @@ class Projection:
             return str(run.info.run_id)
         created = self.client.create_run(
             self.experiment_id,
-            run_name=f"{self.plan.study} ({self.plan.profile}, {len(self.plan.runs)} runs)",
+            run_name=f"{self.plan.study} ({self.plan.profile}{_runs(len(self.plan.runs))})",
             tags={
                 "bnnlab.kind": "sweep",
                 "bnnlab.study": self.plan.study,
@@ -313,3 +313,7 @@ def flat(value: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from flat(child, f"{prefix}.{key}" if prefix else str(key))
     else:
         yield prefix, value if isinstance(value, str) else json.dumps(value)
+
+
+def _runs(count: int) -> str:
+    return f", {count} runs" if count else ""  # a search does not know how many there will be

@@ -31,8 +31,11 @@ def sync_plan(project: Project, ledger: Ledger, plan: Plan | SavedPlan, describe
 
 
 def parent_status(states: list[RunState], *, failed: bool = False) -> str:
-    """MLflow's status of a parent: FINISHED when every run is or need not be, RUNNING while one is being trained, else
-    FAILED when one failed (`failed`: also where no directory says so) and KILLED when there is more to do."""
+    """MLflow's status of a parent.
+
+    FINISHED when every run is or need not be, RUNNING while one is being trained, else FAILED when one failed
+    (`failed`: also where no directory says so) and KILLED when there is more to do.
+    """
     if all(state in (RunState.FINISHED, RunState.PRUNED) for state in states):
         return "FINISHED"
     if RunState.RUNNING in states:

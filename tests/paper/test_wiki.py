@@ -6,6 +6,8 @@ import csv
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bnnlab.paper.matching import match
 from bnnlab.paper.wiki import read_wiki
@@ -245,6 +247,18 @@ def test_what_cannot_be_read_is_named_and_the_rest_imported(tmp_path):
         "experiment/mnes/bbbbbbbb": "post_process.csv is missing",
         "experiment/mnes/cccccccc": "post_process.csv has no columns epoch and val_acc",
     }
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.permutations(list(RESNET_2018)), absent=st.sets(st.sampled_from(["seed", "wd", "resume", "data_dir"])))
+def test_columns_are_read_by_name_whatever_the_header(tmp_path_factory, order, absent):
+    """The wiki has ten different headers: other orders, other columns left out."""
+    options = {name: RESNET_2018[name] for name in order if name not in absent}
+    run = read_one(tmp_path_factory.mktemp("wiki"), log(options, CURVE))
+    plain = read_one(tmp_path_factory.mktemp("wiki"), log(RESNET_2018, CURVE))
+    assert run.config == plain.config
+    assert run.metrics == plain.metrics
+    assert run.epochs == plain.epochs
 
 
 def test_a_folder_that_is_no_wiki_is_refused(tmp_path):

@@ -23,6 +23,7 @@ import torch
 import bnnlab.experiment.run as run
 from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.failure import Failure
+from bnnlab.experiment.holder import Process
 from bnnlab.experiment.lightning import Training
 
 _train = run.train
@@ -34,19 +35,19 @@ def ask_for(directory: Path, do: str, *, times: int = 1, **details: Any) -> None
     (directory / "fault.json").write_text(json.dumps({"do": do, "times": times, **details}))
 
 
-def train(path: Path, execution: Execution) -> Failure | None:
+def train(path: Path, execution: Execution, coordinator: Process | None = None) -> Failure | None:
     fault = _take(path / "fault.json")
     if fault is None:
-        return _train(path, execution)
+        return _train(path, execution, coordinator)
     if fault["do"] == "count_writes" or "at_write" in fault:
         writes = _watch_writes(path, fault.get("at_write"))
         try:
-            return _train(path, execution)
+            return _train(path, execution, coordinator)
         finally:
             count = writes[0]
             path.with_suffix(".writes").write_text(str(count))
     _at_step(fault)
-    return _train(path, execution)
+    return _train(path, execution, coordinator)
 
 
 run.train = train
@@ -87,62 +88,62 @@ def _at_step(fault: dict[str, Any]) -> None:
     original = Training.training_step
 
     def training_step(self: Training, batch: Any, batch_index: int) -> torch.Tensor:
-        loss = original(self, batch, batch_index)
         if self.current_epoch == fault.get("epoch", 0) and batch_index == fault.get("step", 0):
-            return AT_STEP[fault["do"]](loss)
-        return loss
+            AT_STEP[fault["do"]](self)
+        return original(self, batch, batch_index)
 
     Training.training_step = training_step
 
 
-def _nan(loss: torch.Tensor) -> torch.Tensor:
-    # What the check in the training step would have seen, had the loss itself been NaN.
-    raise run.classify.__globals__["Diverged"](f"the training loss is {float('nan')} in epoch 2, step 1")
+def _nan(training: Training) -> None:
+    with torch.no_grad():
+        next(training.network.parameters()).fill_(float("nan"))
 
 
-def _raise(loss: torch.Tensor) -> torch.Tensor:
+def _raise(training: Training) -> None:
     raise KeyError("no such layer")
 
 
-def _exit(loss: torch.Tensor) -> torch.Tensor:
+def _exit(training: Training) -> None:
     os._exit(7)
 
 
-def _quit_quietly(loss: torch.Tensor) -> torch.Tensor:
+def _quit_quietly(training: Training) -> None:
     os._exit(0)
 
 
-def _kill(loss: torch.Tensor) -> torch.Tensor:
+def _kill(training: Training) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-    return loss
 
 
-def _terminate(loss: torch.Tensor) -> torch.Tensor:
+def _terminate(training: Training) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
-    return loss
 
 
-def _stop(loss: torch.Tensor) -> torch.Tensor:
+def _stop(training: Training) -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
-    return loss
 
 
-def _sleep(loss: torch.Tensor) -> torch.Tensor:
+def _sleep(training: Training) -> None:
     time.sleep(3600)
-    return loss
 
 
-def _want_memory(loss: torch.Tensor) -> torch.Tensor:
+def _want_memory(training: Training) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 2**26, resource.RLIM_INFINITY))
-    return loss + torch.ones(2**28).sum()
+    torch.ones(2**28)
 
 
-def _cuda_memory(loss: torch.Tensor) -> torch.Tensor:
+def _cuda_memory(training: Training) -> None:
     raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
 
 
-AT_STEP: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+def _turn_clock_back(training: Training) -> None:
+    now = time.time
+    time.time = lambda: now() - 86_400
+
+
+AT_STEP: dict[str, Callable[[Training], None]] = {
     "nan": _nan,
     "raise": _raise,
     "exit": _exit,
@@ -153,4 +154,5 @@ AT_STEP: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "sleep": _sleep,
     "memory": _want_memory,
     "cuda_memory": _cuda_memory,
+    "clock": _turn_clock_back,
 }
