@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from bnnlab.cli import data, doctor, models, paper, plan, report, schema, status, sweep, sync, ui
+from bnnlab.cli import clean, data, doctor, models, paper, plan, report, runs, schema, status, sweep, sync, ui, why
 from bnnlab.cli.app import app, settings
 
 __all__ = ["app", "main"]
 
-for command in (sweep, plan, status, report, sync, models, data, paper, schema, ui, doctor):
+for command in (sweep, plan, status, report, runs, why, clean, sync, models, data, paper, schema, ui, doctor):
     command.register(app)
 
 

@@ -33,6 +33,18 @@ def sweep(
         bool, typer.Option("--rerun", help="Train finished runs again; what was there is put aside.")
     ] = False,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End the sweep at the first failure.")] = False,
+    retries: Annotated[
+        int, typer.Option(min=0, help="Tries after the first of a run that died, hung or lacked memory or disk.")
+    ] = 2,
+    backoff: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Pause before the first such try; then it doubles.")
+    ] = 1.0,
+    hang_timeout: Annotated[
+        float, typer.Option(min=5, metavar="SECONDS", help="A run without progress for so long is killed.")
+    ] = 900.0,
+    stop_after: Annotated[
+        int, typer.Option(min=0, help="End the sweep after so many failures in a row that look alike; 0: never.")
+    ] = 5,
 ) -> None:
     """Train what a spec asks for and the ledger lacks, log it to MLflow, and answer the spec's question."""
     if dry_run:
@@ -51,7 +63,8 @@ def sweep(
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
     execution = Execution(threads=threads, device=device, study=planned.study, plan=plan_id)
-    choices = Choices(workers, execution, Policy(retry_failed=retry_failed, fail_fast=fail_fast), rerun)
+    policy = Policy(retry_failed, fail_fast, retries, backoff, hang_timeout, stop_after)
+    choices = Choices(workers, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
 

@@ -63,7 +63,7 @@ def train(path: Path, execution: Execution, coordinator: Process | None = None) 
         directory.sweep_temporaries()
         directory.reserve_room()
         who = {"process": this_process().as_json(), "coordinator": coordinator and coordinator.as_json()}
-        directory.add_attempt({"started": time.time(), **who, **ENVIRONMENT})
+        directory.add_attempt({"started": time.time(), "epochs": len(directory.epochs()), **who, **ENVIRONMENT})
         try:
             with Heartbeat(directory.heartbeat_file) as heartbeat:
                 _train(directory, directory.config(), execution, heartbeat)

@@ -55,9 +55,25 @@ def open_client(project: Project) -> MlflowClient:
         logging.getLogger(noisy).setLevel(logging.ERROR)
     uri = tracking_uri(project)
     with store_lock(project):
+        if not os.environ.get("MLFLOW_TRACKING_URI") and not project.mlflow_db.exists():
+            _make_store(project.mlflow_db)
         client = MlflowClient(uri, registry_uri=uri)
         client.search_experiments(max_results=1)
     return client
+
+
+def _make_store(path: Path) -> None:
+    """Make a fresh SQLite store aside and put it in place whole: MLflow takes some fifty steps over a new one, and
+    cannot go on with one that was killed between two of them."""
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    temporary.with_name(f"{temporary.name}-journal").unlink(missing_ok=True)
+    store = SqlAlchemyStore(f"sqlite:///{temporary}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)  # type: ignore[no-untyped-call]
+    store.engine.dispose()
+    temporary.replace(path)
 
 
 @contextmanager
