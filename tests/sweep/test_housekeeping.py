@@ -64,8 +64,10 @@ def test_runs_leaves_out_what_no_study_can_ask_for(ledger: Ledger) -> None:
     [
         (
             ["runs", "--state", "fnished"],
-            "bnnlab runs: unknown state 'fnished'; allowed: pending, running, interrupted, failed, pruned, finished.  "
-            + "Did you mean 'finished'?",
+            (
+                "bnnlab runs: unknown state 'fnished'; allowed: pending, running, interrupted, failed, pruned, finished.  "
+                "Did you mean 'finished'?"
+            ),
         ),
         (["runs", "--where", "seed"], "bnnlab runs: --where takes PATH=VALUE, not 'seed'"),
         (["why", "zzz"], "bnnlab why: no run has the key 'zzz'; `bnnlab runs` lists the 4 that there are."),
