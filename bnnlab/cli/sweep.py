@@ -57,7 +57,9 @@ def sweep(
     from bnnlab.cli.sweeping import Choices, run_sweep
     from bnnlab.experiment.execution import Execution
     from bnnlab.sweep.engine import Policy
+    from bnnlab.sweep.ledger import Ledger
     from bnnlab.sweep.plan import Plan
+    from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
@@ -71,7 +73,9 @@ def sweep(
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
-    _require_data(run.config for run in planned.all_runs)
+    ledger = Ledger(find_project().ledger)
+    to_train = (run for run in planned.all_runs if rerun or not ledger.directory(run.run_key).result_file.exists())
+    _require_data(run.config for run in to_train)
     raise typer.Exit(run_sweep(planned, choices))
 
 
