@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 
 def pytest_configure() -> None:
     """Signals as a terminal gives them: under nohup or in the background of a script some are ignored, and a test
@@ -12,3 +14,11 @@ def pytest_configure() -> None:
     for number in (signal.SIGHUP, signal.SIGTERM):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_forkserver() -> None:
+    """The forkserver outlives a module's tests, and with it what they had it preload."""
+    from multiprocessing.forkserver import _forkserver
+
+    _forkserver._stop()  # type: ignore[attr-defined]
