@@ -22,7 +22,7 @@ search:
   space:
     model.width: {int: [16, 64], step: 16}
   objectives: {val/top1: maximize, model/size_mib: minimize}
-  constraints: {model/size_mib: {at_most: 0.8}}
+  constraints: {model/size_mib: {at_most: 1.5}}
   budget: {trials: TRIALS}
   enqueue: {small: {width: 16}}
 """
@@ -40,7 +40,7 @@ def test_a_plan_shows_the_search_and_imports_no_torch(tmp_path: Path) -> None:
     assert shown.returncode == 0
     assert "16 to 64 in steps of 16" in shown.stdout
     assert "space: 4 points; each trial trains seeds 0" in shown.stdout
-    assert "objectives: maximize val/top1, minimize model/size_mib;  constraints: model/size_mib ≤ 0.8" in shown.stdout
+    assert "objectives: maximize val/top1, minimize model/size_mib;  constraints: model/size_mib ≤ 1.5" in shown.stdout
     assert "budget: 2 completed trials;  first trials: small" in shown.stdout
     assert bnnlab(tmp_path, "sweep", "spec.yaml", "--dry-run").stdout == shown.stdout
     found = json.loads(bnnlab(tmp_path, "plan", "spec.yaml", "--json").stdout)
