@@ -16,10 +16,12 @@ from bnnlab.report.content import Cell, Figure, Section, Table, Text
 TONES = {
     "replicated": "bold green",
     "finished": "green",
+    "completed": "green",
     "direction only": "bold yellow",
     "running": "yellow",
     "contradicted": "bold red",
     "failed": "red",
+    "diverged": "red",
     "inconclusive": "dim",
     "incomplete": "dim",
     "not comparable": "cyan",
