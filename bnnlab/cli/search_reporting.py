@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bnnlab.cli.reporting import make_report, origins, provenance
-from bnnlab.cli.search_tables import counts_of
+from bnnlab.cli.search_tables import call_of, counts_of
 from bnnlab.experiment.config import RunConfig
 from bnnlab.paper.metrics import describe_metric
 from bnnlab.report.study import StudyResults
@@ -43,8 +43,8 @@ def search_as_study(search: Search, ledger: Ledger) -> StudyResults:
         commands={trial.number: f"bnnlab sweep {folder}/{study_file(trial)}" for trial in results.best},
         provenance=provenance(search.spec_path, search.settings, observations)
         | {
-            "sampler": str(search.sampler.model_dump(mode="json", exclude_none=True)),
-            "pruner": str(search.pruner.model_dump(mode="json", exclude_none=True)),
+            "sampler": call_of(search.sampler.model_dump()),
+            "pruner": call_of(search.pruner.model_dump()),
             "journal": results.journal,
         },
     )

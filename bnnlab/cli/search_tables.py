@@ -46,7 +46,7 @@ def show_search(search: Search, *, json: bool = False) -> None:
         f"space: {points}; each trial trains seeds {', '.join(map(str, search.seeds))}",
         f"objectives: {objectives};  constraints: {limits}",
         f"budget: {search.budget.trials} completed trials{time_left};  first trials: {first}",
-        f"sampler: {_call(search.sampler.model_dump())};  pruner: {_call(search.pruner.model_dump())}",
+        f"sampler: {call_of(search.sampler.model_dump())};  pruner: {call_of(search.pruner.model_dump())}",
         f"so far: {counts_of(results)}.  search {search.search_id}",
         *(f"note: {note}" for note in search.notes),
     ):
@@ -109,7 +109,8 @@ def counts_of(results: SearchResults) -> str:
     return f"{len(results.trials)} trials: {counts}" if counts else "no trials yet"
 
 
-def _call(config: Mapping[str, Any]) -> str:
+def call_of(config: Mapping[str, Any]) -> str:
+    """ "TPESampler(seed=0, n_startup_trials=10)": a sampler or a pruner as it is built."""
     arguments = ", ".join(f"{name}={value}" for name, value in config.items() if name != "name" and value is not None)
     return f"{config['name']}({arguments})"
 

@@ -143,6 +143,14 @@ def test_a_slice_has_the_trials_that_have_its_parameter():
     assert drawn["slice_lr"].spec["encoding"]["x"]["scale"]["type"] == "log"
 
 
+def test_a_pruned_trial_is_in_the_slices_where_it_was_ended():
+    drawn = figures(build_report(TWO, SEARCH))["slice_growth_rate"]
+    assert [(row["x"], row["y"]) for row in rows_of(drawn) if row["kind"] == "pruned"] == [(128, 40.0)]
+    assert "Grey: 1 pruned trial, where each stood when it was ended" in " ".join(
+        as_terminal(build_report(TWO, SEARCH)).split()
+    )
+
+
 def test_parallel_coordinates_place_each_value_in_its_searched_range():
     rows = rows_of(figures(build_report(TWO, SEARCH))["parallel"])
     growth = [row for row in rows if row["row"] == "growth_rate" and "what" in row]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
 from bnnlab.paper.metrics import describe_metric
 from bnnlab.report import charts
+from bnnlab.report.analysis import Analysis
 from bnnlab.report.content import Text
 
 if TYPE_CHECKING:
@@ -61,6 +64,26 @@ def judged_by(search: SearchResults) -> str:
     """The first objective that training decides, or else the first."""
     metrics = [objective.metric for objective in search.objectives]
     return next((metric for metric in metrics if not metric.startswith("model/")), metrics[0])
+
+
+def by_epoch(metric: str) -> str:
+    """What is recorded after each epoch and heads for a metric of the end."""
+    return metric.removesuffix("_best").replace("test/", "val/")
+
+
+def course_of(analysis: Analysis, trial: TrialResult, metric: str) -> list[tuple[int, float]]:
+    """Epochs from 1 on, and the mean of a metric over the trial's runs that got there, in the unit of the figures."""
+    runs = [
+        run.record.epochs
+        for run in analysis.study.observations
+        if run.run_key in trial.run_keys and run.record is not None
+    ]
+    course = []
+    for index in range(max((len(run) for run in runs), default=0)):
+        values = [run[index][metric] for run in runs if len(run) > index and metric in run[index]]
+        if values and all(math.isfinite(value) for value in values):
+            course.append((index + 1, scale_of(metric).factor * fmean(values)))
+    return course
 
 
 def kind_of(search: SearchResults, trial: TrialResult) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import altair as alt
 
@@ -13,16 +12,14 @@ from bnnlab.report.content import Figure, Section, Text
 from bnnlab.report.panel import Panel
 from bnnlab.report.panels.search import (
     NO_SEARCH,
+    by_epoch,
+    course_of,
     judged_by,
     kind_colour,
     kind_of,
     label_of,
     scale_of,
 )
-
-if TYPE_CHECKING:
-    from bnnlab.experiment.record import RunRecord
-    from bnnlab.sweep.search.results import SearchResults, TrialResult
 
 MAX_POINTS = 4000
 """Of the whole figure: more are not told apart, and make the page slow."""
@@ -42,32 +39,16 @@ class Courses(Panel):
         if search is None:
             return Section(title, (NO_SEARCH,))
         metric = self.metric or by_epoch(judged_by(search))
-        records = {run.run_key: run.record for run in analysis.study.observations if run.record is not None}
         keep = max(2, MAX_POINTS // max(1, len(search.trials)))
-        rows = [row for trial in search.trials for row in _course(search, trial, records, metric, keep)]
+        rows: list[dict[str, Any]] = []
+        for trial in search.trials:
+            course = course_of(analysis, trial, metric)
+            for index in charts.thin(len(course), keep):
+                epoch, value = course[index]
+                rows.append({"what": label_of(trial), "kind": kind_of(search, trial), "epoch": epoch, "value": value})
         if not rows:
             return Section(title, (Text(f"No run has logged {metric} yet."),))
         return Section(title, (_figure(rows, metric),))
-
-
-def by_epoch(metric: str) -> str:
-    """What is recorded after each epoch and heads for a metric of the end."""
-    return metric.removesuffix("_best").replace("test/", "val/")
-
-
-def _course(
-    search: SearchResults, trial: TrialResult, records: dict[str | None, RunRecord], metric: str, keep: int
-) -> list[dict[str, Any]]:
-    runs = [records[key].epochs for key in trial.run_keys if key in records]
-    epochs = max((len(run) for run in runs), default=0)
-    kind = kind_of(search, trial)
-    rows = []
-    for index in charts.thin(epochs, keep):
-        values = [run[index][metric] for run in runs if len(run) > index and metric in run[index]]
-        if values and all(value - value == 0 for value in values):
-            value = scale_of(metric).factor * fmean(values)
-            rows.append({"what": label_of(trial), "kind": kind, "epoch": index + 1, "value": value})
-    return rows
 
 
 def _figure(rows: list[dict[str, Any]], metric: str) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import altair as alt
@@ -13,6 +14,8 @@ from bnnlab.report.panel import Panel
 from bnnlab.report.panels.search import (
     NO_SEARCH,
     NOT_YET,
+    by_epoch,
+    course_of,
     judged_by,
     kind_colour,
     kind_of,
@@ -23,7 +26,7 @@ from bnnlab.report.panels.search import (
 )
 
 if TYPE_CHECKING:
-    from bnnlab.sweep.search.results import Searched, SearchResults
+    from bnnlab.sweep.search.results import Searched, SearchResults, TrialResult
 
 
 class Slices(Panel):
@@ -42,7 +45,12 @@ class Slices(Panel):
         if not search.completed:
             return Section(title, (NOT_YET,))
         metric = self.metric or judged_by(search)
-        figures = [_figure(search, parameter, metric) for parameter in search.parameters]
+        ended = [
+            (trial, course[-1][1])
+            for trial in search.trials
+            if trial.state == "pruned" and (course := course_of(analysis, trial, by_epoch(metric)))
+        ]
+        figures = [_figure(search, parameter, metric, ended) for parameter in search.parameters]
         shown = [figure for figure in figures if figure is not None]
         if not shown:
             return Section(title, (Text(f"No completed trial has recorded {metric}."),))
@@ -51,20 +59,23 @@ class Slices(Panel):
             "one parameter at a time, the others being what they were. A sampler looks longer where it was good: dense "
             "dots say where it looked, not that it is better there."
         )
+        if ended:
+            text += (
+                f" Grey: {numbers.plural(len(ended), 'pruned trial')}, where each stood when it was ended; the rest of "
+                "its training might have raised it."
+            )
         return Section(title, (Text(text), *shown))
 
 
-def _figure(search: SearchResults, parameter: Searched, metric: str) -> Figure | None:
+def _figure(
+    search: SearchResults, parameter: Searched, metric: str, ended: Sequence[tuple[TrialResult, float]]
+) -> Figure | None:
     scale = scale_of(metric)
+    known = [(trial, scale.factor * v) for trial in worst_first(search) if (v := trial.value(metric)) is not None]
     rows: list[dict[str, Any]] = [
-        {
-            "what": label_of(trial),
-            "kind": kind_of(search, trial),
-            "x": trial.point[parameter.name],
-            "y": scale.factor * value,
-        }
-        for trial in worst_first(search)
-        if parameter.name in trial.point and (value := trial.value(metric)) is not None
+        {"what": label_of(trial), "kind": kind_of(search, trial), "x": trial.point[parameter.name], "y": value}
+        for trial, value in (*ended, *known)
+        if parameter.name in trial.point
     ]
     if not rows:
         return None
@@ -92,6 +103,6 @@ def _figure(search: SearchResults, parameter: Searched, metric: str) -> Figure |
             ],
         )
     )
-    description = f"{scale.title} by {parameter.name}: {numbers.plural(len(rows), 'completed trial')}."
+    description = f"{scale.title} by {parameter.name}: {numbers.plural(len(rows), 'trial')}."
     spec = charts.finish(chart, height=180)
     return Figure(f"slice_{parameter.name}", parameter.name, description, spec, is_small=True)
