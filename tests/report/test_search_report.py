@@ -94,7 +94,7 @@ def test_the_best_trials_have_the_command_that_trains_them_again():
     refused = lines[-1]
     assert refused["standing"] == "refused: model/size_mib is 8.1, not ≤ 4.1"
     assert refused["trains it again"] == "–"
-    accuracies = [float(line["validation top-1 accuracy"]) for line in lines[: len(best)]]
+    accuracies = [float(line["val/top1"]) for line in lines[: len(best)]]
     assert accuracies == sorted(accuracies, reverse=True)
     assert lines[0]["runs"] == " ".join(TWO.search.best[0].run_keys)
 

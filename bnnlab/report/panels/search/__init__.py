@@ -60,6 +60,11 @@ def scale_of(metric: str) -> Scale:
     return Scale(entry.title)
 
 
+def short(metric: str) -> str:
+    """ "val/top1", "size": where a column or a row has no room for a metric's title."""
+    return metric.removeprefix("model/").removesuffix("_mib")
+
+
 def judged_by(search: SearchResults) -> str:
     """The first objective that training decides, or else the first."""
     metrics = [objective.metric for objective in search.objectives]

@@ -23,6 +23,7 @@ from bnnlab.report.panels.search import (
     kind_of,
     label_of,
     scale_of,
+    short,
     worst_first,
 )
 
@@ -89,8 +90,7 @@ def _of_objective(search: SearchResults, metric: str) -> _Row:
     values = [scale.factor * trial.values[metric] for trial in search.completed]
     # The full title of a metric would leave a narrow window no room for the lines.
     unit = scale.title.rpartition(" (")[2].rstrip(")") if scale.title.endswith(")") else ""
-    name = metric.removeprefix("model/").removesuffix("_mib")
-    return _Row(f"{name} ({unit})" if unit else name, min(values), max(values))
+    return _Row(f"{short(metric)} ({unit})" if unit else short(metric), min(values), max(values))
 
 
 def _figure(search: SearchResults) -> Figure:

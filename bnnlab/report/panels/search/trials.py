@@ -9,7 +9,7 @@ from bnnlab.report import numbers
 from bnnlab.report.analysis import Analysis
 from bnnlab.report.content import Block, Cell, Column, Line, Section, Table, Text
 from bnnlab.report.panel import Panel
-from bnnlab.report.panels.search import NO_SEARCH, NOT_YET
+from bnnlab.report.panels.search import NO_SEARCH, NOT_YET, short
 
 if TYPE_CHECKING:
     from bnnlab.sweep.search.results import SearchResults, TrialResult
@@ -48,11 +48,12 @@ class BestTrials(Panel):
         commands = analysis.study.commands
         table = Table(
             "best_trials",
-            f"{seeds} {', '.join(map(str, search.seeds))}. The trials {chosen}, then the others that were given first.",
+            f"{seeds} {', '.join(map(str, search.seeds))}. The trials {chosen}, then the others that were given first. "
+            "Accuracies are those of the last epoch unless they say best.",
             (
                 Column("trial"),
                 Column("standing"),
-                *(Column(describe_metric(metric).title, "right") for metric in metrics),
+                *(Column(short(metric), "right") for metric in metrics),
                 Column("parameters"),
                 Column("trains it again"),
             ),
@@ -96,7 +97,7 @@ class Trials(Panel):
             (
                 Column("trial", "right"),
                 Column("state"),
-                *(Column(describe_metric(metric).title, "right") for metric in metrics),
+                *(Column(short(metric), "right") for metric in metrics),
                 Column("parameters"),
                 Column("why it ended"),
             ),
