@@ -37,7 +37,7 @@ axes:
 SHORT = """\
 name: short
 base:
-  model: {name: resnet_e18, width: 8}
+  model: {name: resnet_e18, width: 16}
   data: {name: synthetic, train: 256, validation: 64, test: 64, image_size: 8}
   training: {epochs: 8, batch_size: 32, optimizer: {name: adam}, schedule: {name: cosine}}
 """
@@ -50,10 +50,12 @@ METRICS = {
 def command(project: Path, *words: str) -> float:
     """Seconds that a command takes."""
     started = time.perf_counter()
-    subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-m", "bnnlab", *words],
-        env={**os.environ, "BNNLAB_PROJECT": str(project)}, check=True, capture_output=True,
+        env={**os.environ, "BNNLAB_PROJECT": str(project)}, check=False, capture_output=True, text=True,
     )  # fmt: skip
+    if done.returncode:
+        raise SystemExit(f"bnnlab {' '.join(words)} ended with {done.returncode}:\n{done.stderr}")
     return time.perf_counter() - started
 
 
