@@ -27,7 +27,8 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
         show_search(planned, json=json)
         return
     ledger = Ledger(find_project().ledger)
-    states = {run.run_key: ledger.state(run.run_key).value for run in planned.all_runs}
+    standings = ledger.standings(run.run_key for run in planned.all_runs)
+    states = {key: standing.state.value for key, standing in standings.items()}
     if not json:
         plan_table(planned, states)
         return
@@ -36,16 +37,16 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
             "study": planned.study,
             "profile": planned.profile,
             "plan": planned.plan_id,
-            "runs": [
+            "runs": (
                 {
                     "run_key": run.run_key,
                     "cell": run.cell,
                     "seed": run.seed,
                     "axes": dict(run.axes),
                     "state": states[run.run_key],
-                    "config": run.config.model_dump(mode="json"),
+                    "config": run.config.as_json(),
                 }
                 for run in planned.all_runs
-            ],
+            ),
         }
     )

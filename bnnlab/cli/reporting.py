@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bnnlab.experiment.files import read_json, write_json
+from bnnlab.experiment.fingerprint import source_fingerprint
+from bnnlab.report.analysis import Analysis
 from bnnlab.report.build import Report, build_report
 from bnnlab.report.dashboard import DEFAULT, SEARCH, Dashboard, read_dashboard
 from bnnlab.report.study import StudyResults
@@ -18,9 +23,11 @@ from bnnlab.sweep.project import Project, find_project
 
 if TYPE_CHECKING:
     from bnnlab.paper.observation import Observation
+    from bnnlab.paper.verdicts import Judgement
     from bnnlab.sweep.search.spec import Search
 
 SHIPPED = Path(__file__).parents[2] / "dashboards"
+MADE_FROM = ".made_from.json"
 
 
 def make_report(plan: Plan | Search, ledger: Ledger) -> Report:
@@ -32,9 +39,9 @@ def make_report(plan: Plan | Search, ledger: Ledger) -> Report:
     return build_report(search_as_study(plan, ledger), find_dashboard(plan))
 
 
-def study_results(plan: Plan, ledger: Ledger) -> StudyResults:
-    """What is recorded of a plan."""
-    observations = ledger.observations(plan.runs)
+def study_results(plan: Plan, ledger: Ledger, *, curves: bool = True) -> StudyResults:
+    """What is recorded of a plan; without `curves` no more of each run than its end."""
+    observations = ledger.observations(plan.runs, curves=curves)
     return StudyResults(
         name=plan.study,
         question=plan.question,
@@ -50,6 +57,11 @@ def study_results(plan: Plan, ledger: Ledger) -> StudyResults:
         reused=origins(plan.study, observations),
         provenance=provenance(plan.spec_path, plan.settings, observations),
     )
+
+
+def judgements_of(results: StudyResults) -> Sequence[Judgement]:
+    """The verdicts on a study's claims."""
+    return Analysis(results).judgements
 
 
 def find_dashboard(plan: Plan | Search) -> Dashboard:
@@ -71,7 +83,7 @@ def find_dashboard(plan: Plan | Search) -> Dashboard:
 def edited_claims(plan: Plan, ledger: Ledger) -> frozenset[str]:
     """Ids of the claims that are not as they were when this plan was first swept."""
     saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
-    if not saved.exists():
+    if not saved.exists() or saved.read_text(encoding="utf-8") == plan.spec_text:
         return frozenset()
     try:
         profile = None if plan.profile == "default" else plan.profile
@@ -81,9 +93,38 @@ def edited_claims(plan: Plan, ledger: Ledger) -> frozenset[str]:
     return frozenset(claim.id for claim in plan.claims if first.get(claim.id) != claim)
 
 
+def keep_report(plan: Plan, ledger: Ledger, project: Project) -> Path:
+    """The page of a plan's report; made again only where something that it is made from has changed."""
+    folder = _report_folder(project, plan)
+    sources = _sources(plan, ledger)
+    page = folder / "report.html"
+    if page.exists() and read_json(folder / MADE_FROM) == sources:
+        return page
+    (folder / MADE_FROM).unlink(missing_ok=True)
+    write_report(make_report(plan, ledger), project, plan)
+    write_json(folder / MADE_FROM, sources)
+    return page
+
+
+def _sources(plan: Plan, ledger: Ledger) -> dict[str, str]:
+    """Fingerprints of everything that a report is made from: equal ones make equal pages."""
+    standings = ledger.standings(run.run_key for run in plan.runs)
+    runs = [[key, s.state, s.epochs, s.stamp] for key, s in standings.items()]
+    saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
+    given = {
+        "spec": [plan.spec_path, plan.spec_text, plan.settings, plan.profile],
+        "first spec": saved.read_text(encoding="utf-8") if saved.exists() else "",
+        "dashboard": repr(find_dashboard(plan)),
+        "links": ledger.links(plan.plan_id),
+        "runs": runs,
+        "code": source_fingerprint(("paper", "report")),
+    }
+    return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in given.items()}
+
+
 def write_report(report: Report, project: Project, plan: Plan | Search) -> Path:
     """Write every form of a report under `reports/`; gives the path of the page."""
-    folder = project.reports / f"{plan.study}-{plan.profile}"
+    folder = _report_folder(project, plan)
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
@@ -93,6 +134,10 @@ def write_report(report: Report, project: Project, plan: Plan | Search) -> Path:
         for name, text in texts.items():
             (tables / f"{name}.{suffix}").write_text(text, encoding="utf-8")
     return page
+
+
+def _report_folder(project: Project, plan: Plan | Search) -> Path:
+    return project.reports / f"{plan.study}-{plan.profile}"
 
 
 def origins(study: str, observations: tuple[Observation, ...]) -> Mapping[str, str]:

@@ -56,6 +56,7 @@ def sweep(
     from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
     from bnnlab.experiment.execution import Execution
+    from bnnlab.experiment.record import RunState
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.ledger import Ledger
     from bnnlab.sweep.plan import Plan
@@ -74,8 +75,8 @@ def sweep(
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
-    ledger = Ledger(find_project().ledger)
-    to_train = (run for run in planned.all_runs if rerun or not ledger.directory(run.run_key).result_file.exists())
+    standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
+    to_train = (run for run in planned.all_runs if rerun or standings[run.run_key].state is not RunState.FINISHED)
     _require_data(run.config for run in to_train)
     raise typer.Exit(run_sweep(planned, choices))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bnnlab.cli.interrupts import same_command, until_interrupted
@@ -19,6 +20,7 @@ from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.local import LocalExecutor
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project, find_project
+from bnnlab.sweep.standing import Standing
 from bnnlab.tracking.store import tracking_uri
 from bnnlab.tracking.tracker import Tracker
 
@@ -42,14 +44,14 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
     project = find_project()
     ledger = Ledger(project.ledger)
     ledger.save_plan(plan)
-    states = Counter(ledger.state(run.run_key) for run in plan.all_runs)
-    finished = states[RunState.FINISHED]
+    standings = ledger.standings(run.run_key for run in plan.all_runs)
+    finished = sum(standing.state is RunState.FINISHED for standing in standings.values())
     say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
     if choices.rerun:
         put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
         say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
     elif finished:
-        _report_other_code(plan, ledger)
+        _report_other_code(standings.values())
     if (
         finished == len(plan.all_runs)
         and not choices.rerun
@@ -106,13 +108,9 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
     return 0
 
 
-def _report_other_code(plan: Plan, ledger: Ledger) -> None:
+def _report_other_code(standings: Iterable[Standing]) -> None:
     """Say so where finished runs were trained by another version of the code that decides results."""
-    codes = Counter(
-        str(result["provenance"].get("code"))
-        for run in plan.all_runs
-        if (result := ledger.directory(run.run_key).result()) is not None
-    )
+    codes = Counter(str((s.provenance or {}).get("code")) for s in standings if s.state is RunState.FINISHED)
     mine = code_fingerprint()
     if others := {code: n for code, n in codes.items() if code != mine}:
         counts = ", ".join(f"{n} by code {code}" for code, n in sorted(others.items()))

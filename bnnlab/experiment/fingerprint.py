@@ -15,12 +15,17 @@ ROOMS = ("nn", "models", "data", "experiment")
 """The rooms whose code a result depends on."""
 
 
-@cache
 def code_fingerprint() -> str:
     """Twelve hexadecimal digits over the source of the rooms that decide a result."""
+    return source_fingerprint(ROOMS)
+
+
+@cache
+def source_fingerprint(rooms: tuple[str, ...]) -> str:
+    """Twelve hexadecimal digits over the source of some rooms."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(p for room in ROOMS for p in (package / room).rglob("*.py")):
+    for path in sorted(p for room in rooms for p in (package / room).rglob("*.py")):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

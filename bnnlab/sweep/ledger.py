@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
 from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
+from bnnlab.sweep.standing import Standing, Standings
 
 PLANS = ".plans"
 REPLACED = ".replaced"
@@ -52,12 +53,17 @@ class Ledger:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._standings = Standings(root)
 
     def directory(self, run_key: str) -> RunDirectory:
         return RunDirectory(self.root / run_key)
 
     def state(self, run_key: str) -> RunState:
         return self.directory(run_key).state()
+
+    def standings(self, run_keys: Iterable[str]) -> dict[str, Standing]:
+        """Where many runs stand, by key: the way to look at thousands of them."""
+        return self._standings.of(run_keys)
 
     def record(self, run: PlannedRun) -> RunRecord:
         return self.directory(run.run_key).record(run.config)
@@ -68,10 +74,27 @@ class Ledger:
             return []
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
-    def observations(self, runs: tuple[PlannedRun, ...]) -> tuple[Observation, ...]:
-        """What is recorded of each planned run, once for each of its places in the study."""
-        records = ((run, self.record(run)) for run in runs)
+    def observations(self, runs: Sequence[PlannedRun], *, curves: bool = True) -> tuple[Observation, ...]:
+        """What is recorded of each planned run, once for each of its places in the study.
+
+        Without `curves` the records have no epochs, and thousands of them are read in a moment.
+        """
+        standings = self.standings(run.run_key for run in runs)
+        records = ((run, self._record(run, standings[run.run_key], curves)) for run in runs)
         return tuple(Observation(axes, run.seed, record) for run, record in records for axes in (run.axes, *run.also))
+
+    def _record(self, run: PlannedRun, standing: Standing, curves: bool) -> RunRecord:
+        if curves and standing.epochs:
+            return self.record(run)
+        provenance = standing.provenance
+        return RunRecord(
+            run_key=run.run_key,
+            config=run.config,
+            state=standing.state,
+            metrics=standing.metrics,
+            cause=standing.cause,
+            provenance=None if provenance is None else {name: str(value) for name, value in provenance.items()},
+        )
 
     def put_aside(self, run_key: str) -> Path | None:
         """Make room to train a run again; what was there is kept under `runs/.replaced/`.
