@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from bnnlab.cli.app import Json, Profile, Seeds, Sets, SpecPath
@@ -11,11 +13,26 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: bnnlab plan studies/scaling_ablation.yaml --profile cifar10")(plan)
 
 
-def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seeds = None, json: Json = False) -> None:
-    """Show the runs that a spec would start and those it has already; start none."""
+def plan(
+    spec: SpecPath,
+    profile: Profile = None,
+    set_: Sets = None,
+    seeds: Seeds = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side; one a core if left out.", show_default=False)
+    ] = None,
+    pilot: Annotated[
+        bool, typer.Option("--pilot", help="Train a few steps of what no finished run tells the time of.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show the runs that a spec would start, those it has already, and what the rest costs; start none."""
+    from bnnlab.cli.costs import as_json, in_words
     from bnnlab.cli.output import print_json
     from bnnlab.cli.tables import plan_table
+    from bnnlab.sweep.estimate import estimate
     from bnnlab.sweep.ledger import Ledger
+    from bnnlab.sweep.local import cores
     from bnnlab.sweep.plan import Plan
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
@@ -29,14 +46,23 @@ def plan(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Seed
     ledger = Ledger(find_project().ledger)
     standings = ledger.standings(run.run_key for run in planned.all_runs)
     states = {key: standing.state.value for key, standing in standings.items()}
+    slots = workers or cores()
+    if pilot:
+        from bnnlab.cli.piloting import run_pilots
+
+        run_pilots(planned, standings, ledger)
+    expected = estimate(planned.all_runs, standings, ledger.samples(), slots)
     if not json:
         plan_table(planned, states)
+        for line in in_words(expected):
+            print(line)
         return
     print_json(
         {
             "study": planned.study,
             "profile": planned.profile,
             "plan": planned.plan_id,
+            "estimate": as_json(expected),
             "runs": (
                 {
                     "run_key": run.run_key,

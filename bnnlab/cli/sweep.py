@@ -50,7 +50,7 @@ def sweep(
     if dry_run:
         from bnnlab.cli.plan import plan
 
-        plan(spec, profile, set_, seeds, json=False)
+        plan(spec, profile, set_, seeds, workers)
         return
 
     from bnnlab.cli.reporting import find_dashboard

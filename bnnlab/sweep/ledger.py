@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory
@@ -16,11 +18,14 @@ from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
 from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
+from bnnlab.sweep.samples import Sample, samples_of
 from bnnlab.sweep.standing import Standing, Standings
+from bnnlab.sweep.workload import workload_of
 
 PLANS = ".plans"
 REPLACED = ".replaced"
 REFERENCES = ".references"
+PILOTS = ".pilots.json"
 PROJECTED = "projected.json"
 LINKS = "links.json"
 
@@ -64,6 +69,22 @@ class Ledger:
     def standings(self, run_keys: Iterable[str]) -> dict[str, Standing]:
         """Where many runs stand, by key: the way to look at thousands of them."""
         return self._standings.of(run_keys)
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """What each kind of work took: in finished runs, or else in pilots."""
+        try:
+            pilots = TypeAdapter(dict[str, Sample]).validate_python(read_json(self.root / PILOTS) or {})
+        except ValidationError:
+            pilots = {}
+        piloted = {workload: [sample] for workload, sample in pilots.items()}
+        return piloted | samples_of(self.standings(self.run_keys()).values())
+
+    def save_pilot(self, config: RunConfig, sample: Sample) -> None:
+        """Remember what a pilot of a run took."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        known = read_json(self.root / PILOTS)
+        known = known if isinstance(known, dict) else {}
+        write_json(self.root / PILOTS, known | {workload_of(config.as_json()): asdict(sample)})
 
     def record(self, run: PlannedRun) -> RunRecord:
         return self.directory(run.run_key).record(run.config)

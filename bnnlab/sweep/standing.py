@@ -14,9 +14,10 @@ from typing import Any
 from bnnlab.experiment.directory import RunDirectory
 from bnnlab.experiment.files import read_json, write_json
 from bnnlab.experiment.record import RunState
+from bnnlab.sweep.workload import workload_of
 
 INDEX = ".index.json"
-VERSION = 1
+VERSION = 2
 WORTH_SAVING = 64
 """So many runs are read from their directories in the blink of an eye; more are worth writing the index again."""
 
@@ -36,6 +37,10 @@ class Standing:
     """Which code trained it, when, where; None unless the state is FINISHED."""
     cause: str | None = None
     """Why it failed; None unless the state is FAILED."""
+    workload: str = ""
+    """What it shares with runs that take as long (`workload_of`); "" unless the state is FINISHED."""
+    size: int = 0
+    """Bytes of its directory; 0 unless the state is FINISHED."""
     stamp: tuple[int, ...] = ()
     """Names this very result file; () unless the state is FINISHED."""
 
@@ -84,7 +89,10 @@ class Standings:
         if self._unsaved < max(WORTH_SAVING, len(finished) // 20):
             return
         self._unsaved = 0
-        runs = {key: [run.stamp, run.epochs, run.last, run.metrics, run.provenance] for key, run in finished.items()}
+        runs = {
+            key: [run.stamp, run.epochs, run.last, run.metrics, run.provenance, run.workload, run.size]
+            for key, run in finished.items()
+        }
         with suppress(OSError):  # a ledger that may only be read, or a full disk: the next look takes as long again
             write_json(self.root / INDEX, {"version": VERSION, "runs": runs}, indent=None)
 
@@ -101,8 +109,28 @@ def _read_directory(directory: RunDirectory, stamp: tuple[int, ...]) -> Standing
         return Standing(state, len(epochs), last, cause=failure.cause if failure else None)
     result = result or directory.result() or {}  # it may have been finished since we looked: then without a stamp
     return Standing(
-        state, len(epochs), last, result.get("metrics"), result.get("provenance"), stamp=stamp if result else ()
+        state,
+        len(epochs),
+        last,
+        result.get("metrics"),
+        result.get("provenance"),
+        workload=_workload(directory),
+        size=_size(directory.path),
+        stamp=stamp if result else (),
     )
+
+
+def _workload(directory: RunDirectory) -> str:
+    try:
+        return workload_of(read_json(directory.config_file))
+    except (KeyError, TypeError, AttributeError):
+        return ""
+
+
+def _size(path: Path) -> int:
+    with suppress(OSError), os.scandir(path) as entries:
+        return sum(entry.stat().st_size for entry in entries)
+    return 0
 
 
 def _read_index(path: Path) -> dict[str, Standing]:
@@ -111,8 +139,10 @@ def _read_index(path: Path) -> dict[str, Standing]:
         return {}
     try:
         return {
-            key: Standing(RunState.FINISHED, epochs, last, metrics, provenance, stamp=tuple(stamp))
-            for key, (stamp, epochs, last, metrics, provenance) in found["runs"].items()
+            key: Standing(
+                RunState.FINISHED, epochs, last, metrics, provenance, workload=workload, size=size, stamp=tuple(stamp)
+            )
+            for key, (stamp, epochs, last, metrics, provenance, workload, size) in found["runs"].items()
         }
     except (KeyError, ValueError, TypeError, AttributeError):
         return {}

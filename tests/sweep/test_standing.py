@@ -97,7 +97,7 @@ def test_the_index_cut_at_any_byte_costs_nothing_but_time(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "null", '{"version": 0}', '{"version": 1}', '{"version": 1, "runs": {"x": 3}}', "\x00\xff"]
+    "text", ["[]", "null", '{"version": 0}', '{"version": 2}', '{"version": 2, "runs": {"x": 3}}', "\x00\xff"]
 )
 def test_an_index_of_another_kind_is_not_believed(root: Path, text: str) -> None:
     (root / standing.INDEX).write_text(text)
