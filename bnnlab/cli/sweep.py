@@ -70,9 +70,10 @@ def sweep(
     choices = Choices(workers, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
+        from bnnlab.sweep.search.probe import first_configs
 
         find_dashboard(planned)  # a mistake in it is to be told now, not after the search
-        _require_data(planned.first_configs())
+        _require_data(first_configs(planned))
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
     standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
