@@ -39,7 +39,7 @@ def plan(
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     if not isinstance(planned, Plan):
-        from bnnlab.cli.searching import show_search
+        from bnnlab.cli.search_tables import show_search
 
         show_search(planned, json=json)
         return

@@ -121,7 +121,10 @@ def after_sweep(projection: Projection) -> str:
     plan = projection.plan
     projection.ledger.set_links(plan.plan_id, projection.links())
     if not isinstance(plan, Plan):
-        return plan.question
+        from bnnlab.cli.search_reporting import describe_search, saved_search
+
+        search = saved_search(plan, projection.ledger)
+        return plan.question if search is None else describe_search(search, projection)
     report = make_report(plan, projection.ledger)
     projection.attach("report.html", report.html())
     projection.attach("report.md", report.markdown())

@@ -24,7 +24,7 @@ def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Se
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     if not isinstance(planned, Plan):
-        from bnnlab.cli.searching import search_status
+        from bnnlab.cli.search_tables import search_status
 
         search_status(planned, json=json)
         return

@@ -71,6 +71,7 @@ def sweep(
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
 
+        find_dashboard(planned)  # a mistake in it is to be told now, not after the search
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bnnlab.cli.interrupts import same_command, until_interrupted
 from bnnlab.cli.output import duration, say
 from bnnlab.cli.progress import Progress
 from bnnlab.cli.results import after_sweep, print_results
@@ -36,11 +37,7 @@ class Choices:
 
 def run_sweep(plan: Plan, choices: Choices) -> int:
     """Sweep a plan and print its answer. Gives the exit code."""
-    try:
-        return _run_sweep(plan, choices)
-    except KeyboardInterrupt:
-        say(f"interrupted; nothing is lost, the same command goes on:  {_command()}")
-        return 130
+    return until_interrupted(lambda: _run_sweep(plan, choices))
 
 
 def _run_sweep(plan: Plan, choices: Choices) -> int:
@@ -103,18 +100,12 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
     if outcome.stopped:
         say(f"ended with {left} runs to go: {outcome.stopped}")
     if outcome.interrupted:
-        say(f"interrupted with {left} runs to go; the same command goes on:  {_command()}")
+        say(f"interrupted with {left} runs to go; the same command goes on:  {same_command()}")
         return 130
     if failed:
-        say(f"after mending the cause, try them again:  {_command('--retry-failed')}")
+        say(f"after mending the cause, try them again:  {same_command('--retry-failed')}")
         return 1
     return 0
-
-
-def _command(*more: str) -> str:
-    """The command that goes on with this sweep. Not with --rerun: what that has trained by now would go again."""
-    words = [word for word in sys.argv[1:] if word != "--rerun"]
-    return " ".join(["bnnlab", *words, *(word for word in more if word not in words)])
 
 
 def _report_other_code(standings: Iterable[Standing]) -> None:
