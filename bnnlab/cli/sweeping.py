@@ -82,10 +82,12 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
         ledger.set_projected(plan.plan_id, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)
-    return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
+    return _last_words(plan, outcome, tracker, project, ledger, time.monotonic() - started)
 
 
-def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, seconds: float) -> int:
+def _last_words(
+    plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, ledger: Ledger, seconds: float
+) -> int:
     trained, reused, failed = len(outcome.trained), len(outcome.reused), len(outcome.failed)
     parts = [f"{trained} trained", f"{reused} finished before"] + ([f"{failed} failed"] if failed else [])
     say(f"{', '.join(parts)}; {duration(seconds)}")
@@ -95,6 +97,8 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
     elif not tracker.complete:
         say("MLflow is kept up to date by another sweep of this plan, which is still running.")
     for run in plan.all_runs:
+        if damaged := _damaged_images(ledger, run.run_key):
+            say(f"  {run.label}: {damaged} images of its data set could not be decoded:  bnnlab why {run.run_key}")
         if run.run_key in outcome.failed:
             say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
     left = len(plan.all_runs) - trained - reused - failed
@@ -107,6 +111,11 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
         say(f"after mending the cause, try them again:  {_command('--retry-failed')}")
         return 1
     return 0
+
+
+def _damaged_images(ledger: Ledger, run_key: str) -> int:
+    result = ledger.directory(run_key).result() or {}
+    return int(result.get("provenance", {}).get("damaged_images", 0))
 
 
 def _command(*more: str) -> str:
