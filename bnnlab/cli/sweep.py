@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,7 @@ from bnnlab.cli.app import Profile, Seeds, Sets, SpecPath
 
 if TYPE_CHECKING:
     from bnnlab.experiment.config import RunConfig
+    from bnnlab.experiment.execution import Execution
 
 
 def register(app: typer.Typer) -> None:
@@ -27,6 +28,13 @@ def sweep(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices that each run trains on together.")] = 1,
+    loader_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Processes a device that decode images; what cores are free if left out.", show_default=False
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
     rerun: Annotated[
@@ -55,7 +63,7 @@ def sweep(
 
     from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
-    from bnnlab.experiment.execution import Execution
+    from bnnlab.experiment.execution import cores
     from bnnlab.experiment.record import RunState
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.ledger import Ledger
@@ -65,20 +73,60 @@ def sweep(
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
-    execution = Execution(threads=threads, device=device, study=planned.study, plan=plan_id)
+    if devices > 1:
+        workers = workers or 1  # a run has the machine to itself, unless somebody knows better
+    execution = _execution(
+        threads=threads,
+        device=device,
+        devices=devices,
+        loader_workers=loader_workers,
+        side_by_side=min(workers or cores(), len(planned.all_runs) if isinstance(planned, Plan) else cores()),
+        study=planned.study,
+        plan=plan_id,
+    )
     policy = Policy(retry_failed, fail_fast, retries, backoff, hang_timeout, stop_after)
     choices = Choices(workers, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
 
         find_dashboard(planned)  # a mistake in it is to be told now, not after the search
+        _require_shares(planned.first_configs(), devices)
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
     standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
-    to_train = (run for run in planned.all_runs if rerun or standings[run.run_key].state is not RunState.FINISHED)
-    _require_data(run.config for run in to_train)
+    unfinished = {key for key, standing in standings.items() if standing.state is not RunState.FINISHED}
+    to_train = [run.config for run in planned.all_runs if rerun or run.run_key in unfinished]
+    _require_shares(to_train, devices)
+    _require_data(to_train)
     raise typer.Exit(run_sweep(planned, choices))
+
+
+def _execution(**fields: Any) -> Execution:
+    """Exit where the options contradict each other."""
+    from pydantic import ValidationError
+
+    from bnnlab.cli.output import say
+    from bnnlab.experiment.execution import Execution
+
+    try:
+        return Execution(**fields)
+    except ValidationError as error:
+        for mistake in error.errors():
+            name = "".join(f"--{part}: " for part in mistake["loc"])
+            say(f"{name}{mistake['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(2) from None
+
+
+def _require_shares(configs: Iterable[RunConfig], devices: int) -> None:
+    """Exit where a batch is too small to be shared out."""
+    from bnnlab.cli.output import say
+
+    small = {config.training.batch_size for config in configs if config.training.batch_size < 2 * devices}
+    if devices > 1 and small:
+        say(f"--devices {devices}: BatchNorm needs 2 images a device, and training.batch_size is {min(small)} for all")
+        say("nothing was started.")
+        raise typer.Exit(2)
 
 
 def _require_data(configs: Iterable[RunConfig]) -> None:

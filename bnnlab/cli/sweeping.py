@@ -81,10 +81,12 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
         ledger.set_projected(plan.plan_id, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)
-    return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
+    return _last_words(plan, outcome, tracker, project, ledger, time.monotonic() - started)
 
 
-def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, seconds: float) -> int:
+def _last_words(
+    plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, ledger: Ledger, seconds: float
+) -> int:
     trained, reused, failed = len(outcome.trained), len(outcome.reused), len(outcome.failed)
     parts = [f"{trained} trained", f"{reused} finished before"] + ([f"{failed} failed"] if failed else [])
     say(f"{', '.join(parts)}; {duration(seconds)}")
@@ -93,7 +95,10 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
         say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
     elif not tracker.complete:
         say("MLflow is kept up to date by another sweep of this plan, which is still running.")
+    standings = ledger.standings(run.run_key for run in plan.all_runs)
     for run in plan.all_runs:
+        if damaged := (standings[run.run_key].provenance or {}).get("damaged_images"):
+            say(f"  {run.label}: {damaged} images of its data set could not be decoded:  bnnlab why {run.run_key}")
         if run.run_key in outcome.failed:
             say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
     left = len(plan.all_runs) - trained - reused - failed
