@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,8 +17,12 @@ from bnnlab.experiment.holder import Process
 from bnnlab.sweep.executor import TAKEN
 
 
-def work(path: str, execution: str, coordinator: Process, lifeline: Connection) -> None:
-    """Train the run in `path`; end when the other end of `lifeline` is closed, as it is when the coordinator ends."""
+def work(path: str, execution: str, coordinator: Process, lifeline: Connection, variables: Mapping[str, str]) -> None:
+    """Train the run in `path`; end when the other end of `lifeline` is closed, as it is when the coordinator ends.
+
+    `variables` are set in the environment first: CUDA, which torch has not touched yet, reads there what it may use.
+    """
+    os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_coordinator, args=(lifeline,), daemon=True).start()
