@@ -14,8 +14,8 @@ from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.fingerprint import code_fingerprint
 from bnnlab.experiment.record import RunState
 from bnnlab.sweep.engine import Engine, Outcome, Policy
+from bnnlab.sweep.executors import ExecutorChoice
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.local import LocalExecutor
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project, find_project
 from bnnlab.tracking.store import tracking_uri
@@ -26,7 +26,7 @@ from bnnlab.tracking.tracker import Tracker
 class Choices:
     """How a sweep was asked for, apart from its plan."""
 
-    workers: int | None
+    executor: ExecutorChoice
     execution: Execution
     policy: Policy
     rerun: bool
@@ -48,10 +48,7 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
     states = Counter(ledger.state(run.run_key) for run in plan.all_runs)
     finished = states[RunState.FINISHED]
     say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
-    if choices.rerun:
-        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
-        say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
-    elif finished:
+    if finished and not choices.rerun:
         _report_other_code(plan, ledger)
     if (
         finished == len(plan.all_runs)
@@ -65,11 +62,16 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
 
 
 def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> int:
+    executor = choices.executor.open(
+        ledger.root, choices.execution
+    )  # first of all: where it cannot, nothing is started
+    if choices.rerun:
+        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
+        say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
     started = time.monotonic()
     ledger.clear_projected(plan.plan_id)
-    executor = LocalExecutor(choices.workers)
     tracker = Tracker(project, ledger, plan)
-    progress = Progress(plan, workers=choices.workers)
+    progress = Progress(plan, workers=executor.slots)
     engine = Engine(ledger, executor, choices.execution, [progress, tracker], choices.policy)
     tracker.start()
     try:
