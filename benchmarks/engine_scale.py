@@ -100,7 +100,7 @@ def repeated(repeats: int, act: Callable[[], float]) -> list[float]:
 
 def overhead(project: Path, runs: int) -> float:
     """Seconds of overhead a run, of a sweep of `runs` against one of few."""
-    from bnnlab.sweep.local import cores
+    from bnnlab.experiment.execution import cores
 
     spent = {}
     few = 2 * cores()

@@ -78,8 +78,8 @@ def main() -> None:
                 command = {
                     "bnnlab": [sys.executable, "-m", "bnnlab", "sweep", str(spec), "--workers", str(JOBS)],
                     "hydra": [
-                        sys.executable, str(job), "--multirun", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={JOBS}",
-                        f"+run=range(0,{chosen.runs})",
+                        sys.executable, str(job), "--multirun",
+                        "hydra/launcher=joblib", f"hydra.launcher.n_jobs={JOBS}", f"+run=range(0,{chosen.runs})",
                     ],
                 }[side]  # fmt: skip
                 seconds[side] = timed(command, folder, spec)

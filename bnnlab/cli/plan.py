@@ -30,9 +30,9 @@ def plan(
     from bnnlab.cli.costs import as_json, in_words
     from bnnlab.cli.output import print_json
     from bnnlab.cli.tables import plan_table
+    from bnnlab.experiment.execution import cores
     from bnnlab.sweep.estimate import estimate
     from bnnlab.sweep.ledger import Ledger
-    from bnnlab.sweep.local import cores
     from bnnlab.sweep.plan import Plan
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec

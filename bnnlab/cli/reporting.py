@@ -117,7 +117,7 @@ def _sources(plan: Plan, ledger: Ledger) -> dict[str, str]:
         "dashboard": repr(find_dashboard(plan)),
         "links": ledger.links(plan.plan_id),
         "runs": runs,
-        "code": source_fingerprint(("paper", "report")),
+        "code": source_fingerprint(("paper", "report", "cli")),
     }
     return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in given.items()}
 

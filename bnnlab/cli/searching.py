@@ -14,7 +14,6 @@ from bnnlab.cli.sweeping import Choices
 from bnnlab.sweep.engine import Engine, Outcome
 from bnnlab.sweep.events import Event
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.local import LocalExecutor
 from bnnlab.sweep.project import Project, find_project
 from bnnlab.sweep.search.best import write_best
 from bnnlab.sweep.search.coordinator import Coordinator
@@ -63,12 +62,12 @@ def _run_search(search: Search, choices: Choices) -> int:
 def _session(
     search: Search, coordinator: Coordinator, choices: Choices, project: Project, ledger: Ledger
 ) -> tuple[Outcome, Tracker]:
+    executor = choices.executor.open(ledger.root, choices.execution)
     ledger.clear_projected(search.search_id)
     keeper = _PlanKeeper(search, coordinator, ledger)
     keeper.save()
-    executor = LocalExecutor(choices.workers)
     tracker = Tracker(project, ledger, keeper.plan)
-    progress = Progress(keeper.plan, workers=choices.workers)
+    progress = Progress(keeper.plan, workers=executor.slots)
     progress.total = search.budget.trials * len(search.seeds)
     progress.epochs_total = progress.total * search.epochs
     engine = Engine(ledger, executor, choices.execution, [keeper, progress, tracker], choices.policy)

@@ -16,8 +16,8 @@ from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.fingerprint import code_fingerprint
 from bnnlab.experiment.record import RunState
 from bnnlab.sweep.engine import Engine, Outcome, Policy
+from bnnlab.sweep.executors import ExecutorChoice
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.local import LocalExecutor
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project, find_project
 from bnnlab.sweep.standing import Standing
@@ -29,7 +29,7 @@ from bnnlab.tracking.tracker import Tracker
 class Choices:
     """How a sweep was asked for, apart from its plan."""
 
-    workers: int | None
+    executor: ExecutorChoice
     execution: Execution
     policy: Policy
     rerun: bool
@@ -47,10 +47,7 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
     standings = ledger.standings(run.run_key for run in plan.all_runs)
     finished = sum(standing.state is RunState.FINISHED for standing in standings.values())
     say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
-    if choices.rerun:
-        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
-        say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
-    elif finished:
+    if finished and not choices.rerun:
         _report_other_code(standings.values())
     if (
         finished == len(plan.all_runs)
@@ -64,11 +61,15 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
 
 
 def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> int:
+    # First of all: where there is no place to train, nothing is started and nothing put aside.
+    executor = choices.executor.open(ledger.root, choices.execution)
+    if choices.rerun:
+        put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
+        say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
     started = time.monotonic()
     ledger.clear_projected(plan.plan_id)
-    executor = LocalExecutor(choices.workers)
     tracker = Tracker(project, ledger, plan)
-    progress = Progress(plan, workers=choices.workers)
+    progress = Progress(plan, workers=executor.slots)
     engine = Engine(ledger, executor, choices.execution, [progress, tracker], choices.policy)
     tracker.start()
     try:
@@ -81,10 +82,12 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
         ledger.set_projected(plan.plan_id, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)
-    return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
+    return _last_words(plan, outcome, tracker, project, ledger, time.monotonic() - started)
 
 
-def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, seconds: float) -> int:
+def _last_words(
+    plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, ledger: Ledger, seconds: float
+) -> int:
     trained, reused, failed = len(outcome.trained), len(outcome.reused), len(outcome.failed)
     parts = [f"{trained} trained", f"{reused} finished before"] + ([f"{failed} failed"] if failed else [])
     say(f"{', '.join(parts)}; {duration(seconds)}")
@@ -93,7 +96,10 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
         say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
     elif not tracker.complete:
         say("MLflow is kept up to date by another sweep of this plan, which is still running.")
+    standings = ledger.standings(run.run_key for run in plan.all_runs)
     for run in plan.all_runs:
+        if damaged := (standings[run.run_key].provenance or {}).get("damaged_images"):
+            say(f"  {run.label}: {damaged} images of its data set could not be decoded:  bnnlab why {run.run_key}")
         if run.run_key in outcome.failed:
             say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
     left = len(plan.all_runs) - trained - reused - failed
