@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -117,10 +117,14 @@ def _execution(**fields: Any) -> Execution:
         raise typer.Exit(2) from None
 
 
-def _require_shares(configs: Iterable[RunConfig], devices: int) -> None:
-    """Exit where a batch is too small to be shared out."""
+def _require_shares(configs: Collection[RunConfig], devices: int) -> None:
+    """Exit where runs cannot be trained on several devices."""
     from bnnlab.cli.output import say
 
+    if devices > 1 and any(config.training.compile for config in configs):
+        say(f"--devices {devices}: training.compile needs one device: BatchNorm over several cannot be compiled")
+        say("nothing was started.")
+        raise typer.Exit(2)
     small = {config.training.batch_size for config in configs if config.training.batch_size < 2 * devices}
     if devices > 1 and small:
         say(f"--devices {devices}: BatchNorm needs 2 images a device, and training.batch_size is {min(small)} for all")
