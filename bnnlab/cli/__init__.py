@@ -20,12 +20,16 @@ def main() -> None:
     except Exception as error:
         if settings.debug:
             raise
+        from bnnlab.sweep.executor import NoExecutor
         from bnnlab.sweep.mistakes import SpecError
 
         if isinstance(error, SpecError):
             print(error, file=sys.stderr)
             count = len(error.mistakes)
             print(f"{count} mistake{'s' if count > 1 else ''}; nothing was started.", file=sys.stderr)
+            sys.exit(2)
+        if isinstance(error, NoExecutor):
+            print(f"{error}\nnothing was started.", file=sys.stderr)
             sys.exit(2)
         message = str(error).strip() or type(error).__name__
         print(f"bnnlab: {message}", file=sys.stderr)

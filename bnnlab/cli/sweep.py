@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +13,8 @@ from bnnlab.cli.app import Profile, Seeds, Sets, SpecPath
 if TYPE_CHECKING:
     from bnnlab.experiment.config import RunConfig
     from bnnlab.experiment.execution import Execution
+
+ExecutorName = Literal["local", "slurm", "ray"]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,7 +27,21 @@ def sweep(
     set_: Sets = None,
     seeds: Seeds = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Runs side by side; one a core if left out.", show_default=False)
+        int | None,
+        typer.Option(
+            min=1, help="Runs side by side; one a core, or what GPUs or cluster take, if left out.", show_default=False
+        ),
+    ] = None,
+    executor: Annotated[ExecutorName, typer.Option(help="Where runs are trained: local, slurm or ray.")] = "local",
+    executor_config: Annotated[
+        Path | None,
+        typer.Option(metavar="YAML", help="Partition, time, GPUs a run, ...: docs/clusters.md.", show_default=False),
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray's cluster: auto, HOST:PORT or ray://HOST:10001.", show_default=False)
+    ] = None,
+    runs_per_gpu: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side on each GPU of this machine.", show_default=False)
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
@@ -58,44 +75,49 @@ def sweep(
     if dry_run:
         from bnnlab.cli.plan import plan
 
-        plan(spec, profile, set_, seeds, json=False)
+        plan(spec, profile, set_, seeds, workers)
         return
 
     from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
-    from bnnlab.experiment.execution import cores
+    from bnnlab.experiment.record import RunState
     from bnnlab.sweep.engine import Policy
+    from bnnlab.sweep.executor_config import ExecutorConfig, read_executor_config
+    from bnnlab.sweep.executors import ExecutorChoice
     from bnnlab.sweep.ledger import Ledger
     from bnnlab.sweep.plan import Plan
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
 
+    config = read_executor_config(executor_config) if executor_config is not None else ExecutorConfig()
+    where = ExecutorChoice.of(executor, config, workers=workers, runs_per_gpu=runs_per_gpu, address=address)
+    where.require()
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
-    if devices > 1:
-        workers = workers or 1  # a run has the machine to itself, unless somebody knows better
+    runs = len(planned.all_runs) if isinstance(planned, Plan) else planned.budget.trials
     execution = _execution(
         threads=threads,
         device=device,
         devices=devices,
         loader_workers=loader_workers,
-        side_by_side=min(workers or cores(), len(planned.all_runs) if isinstance(planned, Plan) else cores()),
+        # At most: an executor that takes fewer at once says so itself. A job of Slurm has its cores to itself.
+        side_by_side=1 if executor == "slurm" else runs,
         study=planned.study,
         plan=plan_id,
     )
     policy = Policy(retry_failed, fail_fast, retries, backoff, hang_timeout, stop_after)
-    choices = Choices(workers, execution, policy, rerun)
+    choices = Choices(where, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
 
+        find_dashboard(planned)  # a mistake in it is to be told now, not after the search
         _require_shares(planned.first_configs(), devices)
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
-    ledger = Ledger(find_project().ledger)
-    to_train = [
-        run.config for run in planned.all_runs if rerun or not ledger.directory(run.run_key).result_file.exists()
-    ]
+    standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
+    unfinished = {key for key, standing in standings.items() if standing.state is not RunState.FINISHED}
+    to_train = [run.config for run in planned.all_runs if rerun or run.run_key in unfinished]
     _require_shares(to_train, devices)
     _require_data(to_train)
     raise typer.Exit(run_sweep(planned, choices))

@@ -129,19 +129,16 @@ class Engine:
 
     def _sort(self, runs: Sequence[PlannedRun]) -> None:
         finished: set[str] = set()
-        seen: set[str] = set()
-        for run in runs:
-            if run.run_key in seen:
-                continue
-            seen.add(run.run_key)
-            directory = self.ledger.directory(run.run_key)
-            state = directory.state()
+        planned = {run.run_key: run for run in runs}
+        standings = self.ledger.standings(planned)
+        for run in planned.values():
+            state = standings[run.run_key].state
             if state is RunState.FINISHED:
                 finished.add(run.run_key)
                 self.outcome.reused.append(run.run_key)
                 self._tell(RunReused(run))
                 continue
-            failure = directory.failure() if state is RunState.FAILED else None
+            failure = self.ledger.directory(run.run_key).failure() if state is RunState.FAILED else None
             start = run.starts_from
             if failure is not None and not self.policy.retry_failed:
                 self._give_up(run, failure, earlier=True)
@@ -271,7 +268,7 @@ class Engine:
         elif state is RunState.RUNNING or exit_.code == TAKEN:
             self._wait_for(run)
         else:
-            self._attempt_failed(run, self._explain(active, exit_))
+            self._attempt_failed(run, self._explain(active, exit_), active.job)
 
     def _explain(self, active: _Active, exit_: Exit) -> Failure:
         found = active.directory.failure()
@@ -280,12 +277,12 @@ class Engine:
         kind, cause = ("hang", active.hung) if active.hung else (exit_.kind, f"its process {exit_}")
         return Failure(kind, cause, active.directory.log_tail(), active.directory.attempts())
 
-    def _attempt_failed(self, run: PlannedRun, failure: Failure) -> None:
+    def _attempt_failed(self, run: PlannedRun, failure: Failure, job: Job | None = None) -> None:
         """Try a run again after a failure that may pass, or give it up."""
         in_a_row = self._attempts_in_a_row.get(run.run_key, 0) + 1
-        if failure.kind == "out_of_memory" and self.executor.lower():
-            reason = f"{failure.cause}; from now on {self.executor.slots} side by side"
-            self._try_again(run, reason, self.policy.pause_s(1))
+        fewer = self.executor.lower(job) if job is not None and failure.kind == "out_of_memory" else ""
+        if fewer:
+            self._try_again(run, f"{failure.cause}; from now on {fewer}", self.policy.pause_s(1))
         elif failure.may_pass and in_a_row <= self.policy.retries:
             self._attempts_in_a_row[run.run_key] = in_a_row
             self._try_again(run, failure.cause, self.policy.pause_s(in_a_row))

@@ -75,7 +75,7 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many jobs it takes at once."""
+        """How many jobs it takes at once; may change while it works."""
 
     def submit(self, path: Path, execution: Execution) -> Job:
         """Hand over the run of a directory. Raises SubmissionFailed."""
@@ -83,8 +83,11 @@ class Executor(Protocol):
     def wait(self, timeout_s: float) -> None:
         """Return when a job has ended, after `timeout_s` at the latest."""
 
-    def lower(self) -> bool:
-        """After an out-of-memory: put fewer jobs side by side from now on. False where there is nothing to lower."""
+    def lower(self, job: Job) -> str:
+        """After `job` ran out of memory: put fewer jobs side by side from now on where it ran.
+
+        Says how many ("3 side by side"); "" where nothing ran beside it, so that less company would not help.
+        """
 
     def close(self) -> None:
         """Let go of everything it holds; jobs that still run are ended."""
@@ -92,3 +95,7 @@ class Executor(Protocol):
 
 class SubmissionFailed(Exception):
     """A job could not be handed over; the message says why."""
+
+
+class NoExecutor(Exception):
+    """What was asked for cannot be had here, and nothing was started; the message says what to do about it."""

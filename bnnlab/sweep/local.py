@@ -18,7 +18,8 @@ from pathlib import Path
 
 from bnnlab.experiment.execution import Execution, cores
 from bnnlab.experiment.holder import this_process
-from bnnlab.sweep.executor import Exit, SubmissionFailed
+from bnnlab.sweep.executor import Exit, Job, SubmissionFailed
+from bnnlab.sweep.seats import CPU, Seat, Seats
 
 PRELOAD = ("bnnlab.experiment.run",)
 """Four seconds of imports, once instead of in each run."""
@@ -30,35 +31,54 @@ MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
 class LocalExecutor:
     """A process a run, `slots` at a time. They end with the coordinator, however that ends.
 
-    `preload` are modules that the server imports before it forks the first worker.
+    With `gpus`, names that CUDA_VISIBLE_DEVICES takes, each run is given one of them, up to `runs_per_gpu` the same
+    one, and sees no other. `preload` are modules that the server imports before it forks the first worker.
     """
 
-    def __init__(self, slots: int | None = None, *, preload: Sequence[str] = PRELOAD) -> None:
-        self.slots = slots or cores()
+    def __init__(
+        self,
+        slots: int | None = None,
+        *,
+        gpus: Sequence[str] = (),
+        runs_per_gpu: int = 1,
+        preload: Sequence[str] = PRELOAD,
+    ) -> None:
+        self._most = slots or (len(gpus) * runs_per_gpu if gpus else cores())
+        self._seats = Seats(gpus, min(runs_per_gpu, self._most)) if gpus else Seats([CPU], self._most)
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(list(preload))
         self._lifeline, self._held = self._context.Pipe(duplex=False)
         self._jobs: list[LocalJob] = []
 
+    @property
+    def slots(self) -> int:
+        return min(self._most, self._seats.count)
+
     def submit(self, path: Path, execution: Execution) -> LocalJob:
         from bnnlab.sweep.worker import work
 
-        arguments = (str(path), execution.model_dump_json(), this_process(), self._lifeline)
+        self._forget_ended()
+        seat = self._seats.take()
+        variables: dict[str, str] = {}
+        execution = execution.model_copy(update={"side_by_side": min(execution.side_by_side, self.slots)})
+        if seat.device != CPU:
+            variables["CUDA_VISIBLE_DEVICES"] = seat.device
+            if execution.device.startswith("cuda"):
+                execution = execution.model_copy(update={"device": "cuda"})  # the one that it sees is its first
+        arguments = (str(path), execution.model_dump_json(), this_process(), self._lifeline, variables)
         process = self._context.Process(target=work, args=arguments, daemon=False)
         try:
             with _nameless_main(), _deaf_to_interrupts():
                 process.start()
         except (OSError, EOFError) as error:
+            self._seats.leave(seat)
             raise SubmissionFailed(f"no process could be started: {error or type(error).__name__}") from error
-        job = LocalJob(process)
+        job = LocalJob(process, seat)
         self._jobs.append(job)
         return job
 
     def wait(self, timeout_s: float) -> None:
-        running = [job for job in self._jobs if job.poll() is None]
-        some_ended = len(running) < len(self._jobs)
-        self._jobs = running
-        if some_ended:
+        if self._forget_ended():
             return
         sentinels = [job.process.sentinel for job in self._jobs if not job.is_orphan]
         if sentinels:
@@ -66,15 +86,20 @@ class LocalExecutor:
         else:
             time.sleep(min(timeout_s, 0.05))
 
-    def lower(self) -> bool:
-        if self.slots <= 1:
-            return False
-        self.slots -= 1
-        return True
+    def lower(self, job: Job) -> str:
+        return self._seats.lower(job.seat) if isinstance(job, LocalJob) else ""
 
     def close(self) -> None:
         self._held.close()
         self._lifeline.close()
+
+    def _forget_ended(self) -> bool:
+        """Free the seats of jobs that have ended; gives whether there were any."""
+        ended = [job for job in self._jobs if job.poll() is not None]
+        for job in ended:
+            self._jobs.remove(job)
+            self._seats.leave(job.seat)
+        return bool(ended)
 
 
 class LocalJob:
@@ -82,8 +107,9 @@ class LocalJob:
 
     started = True
 
-    def __init__(self, process: ForkServerProcess) -> None:
+    def __init__(self, process: ForkServerProcess, seat: Seat) -> None:
         self.process = process
+        self.seat = seat
         self.is_orphan = False
         """Whether the forkserver ended before this process did."""
         self._kills_before = _memory_kills()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -16,13 +18,29 @@ from bnnlab.experiment.holder import Process
 from bnnlab.sweep.executor import TAKEN
 
 
-def work(path: str, execution: str, coordinator: Process, lifeline: Connection) -> None:
-    """Train the run in `path`; end when the other end of `lifeline` is closed, as it is when the coordinator ends."""
+def work(path: str, execution: str, coordinator: Process, lifeline: Connection, variables: Mapping[str, str]) -> None:
+    """Train the run in `path`; end when the other end of `lifeline` is closed, as it is when the coordinator ends.
+
+    `variables` are set in the environment first: CUDA, which torch has not touched yet, reads there what it may use.
+    """
+    os.environ.update(variables)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_end_with_coordinator, args=(lifeline,), daemon=True).start()
     code = train_in(Path(path), Execution.model_validate_json(execution), coordinator)
     os._exit(code)  # at once: the interpreter's own way out of a process with torch in it takes a while
+
+
+def train_on_node(path: str, execution: str) -> int:
+    """Train the run in `path` as a job of a cluster; gives the exit code.
+
+    A signal that announces the end of the job means nothing here, because each epoch leaves a checkpoint; that which
+    ends it does so at once, and not as an exception in the middle of training that would look like the run's fault.
+    """
+    signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    logging.getLogger("submitit").setLevel(logging.ERROR)  # the log is the run's
+    return train_in(Path(path), Execution.model_validate_json(execution))
 
 
 def train_in(directory: Path, execution: Execution, coordinator: Process | None = None) -> int:

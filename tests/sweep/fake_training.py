@@ -11,7 +11,7 @@ from bnnlab.experiment.costs import predicted_costs
 from bnnlab.experiment.directory import Epoch, Failure, RunDirectory
 from bnnlab.experiment.execution import Execution
 from bnnlab.sweep.engine import Engine, Outcome, Policy
-from bnnlab.sweep.executor import Exit
+from bnnlab.sweep.executor import Exit, Job
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.search.coordinator import Coordinator
 from bnnlab.sweep.search.journal import coordinating, search_folder
@@ -87,8 +87,8 @@ class FakeExecutor:
     def wait(self, timeout_s: float) -> None:
         pass
 
-    def lower(self) -> bool:
-        return False
+    def lower(self, job: Job) -> str:
+        return ""
 
     def close(self) -> None:
         pass

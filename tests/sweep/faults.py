@@ -4,6 +4,7 @@
     {"do": "kill", "epoch": 1, "step": 0, "times": 1}    at a training step: see `AT_STEP`
     {"do": "kill", "at_write": 7, "times": 1}            before the 7th change to a file of the run directory
     {"do": "count_writes"}                               write the number of such changes to `writes.txt`
+    {"do": "look_around"}                                write the environment beside the run directory, `.seen`
 """
 
 from __future__ import annotations
@@ -46,6 +47,11 @@ def train(path: Path, execution: Execution, coordinator: Process | None = None) 
         finally:
             count = writes[0]
             path.with_suffix(".writes").write_text(str(count))
+    if fault["do"] == "look_around":
+        path.with_suffix(".seen").write_text(
+            json.dumps({**os.environ, "cuda_is_initialized": torch.cuda.is_initialized()})
+        )
+        return _train(path, execution, coordinator)
     _at_step(fault)
     return _train(path, execution, coordinator)
 

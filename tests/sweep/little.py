@@ -16,7 +16,7 @@ from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.failure import Failure
 from bnnlab.sweep.engine import Engine, Outcome, Policy
 from bnnlab.sweep.events import Event
-from bnnlab.sweep.executor import Exit
+from bnnlab.sweep.executor import Exit, Job
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.local import PRELOAD, LocalExecutor
 from bnnlab.sweep.plan import PlannedRun
@@ -160,11 +160,11 @@ class FakeExecutor:
     def wait(self, timeout_s: float) -> None:
         time.sleep(0.001)
 
-    def lower(self) -> bool:
+    def lower(self, job: Job) -> str:
         if self.slots <= self.lowest:
-            return False
+            return ""
         self.slots -= 1
-        return True
+        return f"{self.slots} side by side"
 
     def close(self) -> None:
         pass
