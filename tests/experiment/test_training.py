@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,11 @@ def test_a_diverging_run_says_when(tmp_path: Path) -> None:
     assert directory.result() is None
 
 
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: g++")
+
+
 @pytest.mark.parametrize(
-    "option", ["channels_last", pytest.param("compile", marks=pytest.mark.slow)]  # half a minute
+    "option", ["channels_last", pytest.param("compile", marks=[pytest.mark.slow, needs_compiler])]  # half a minute
 )  # fmt: skip
 def test_a_layout_or_a_compiler_changes_the_key_and_no_more_than_rounding(tmp_path: Path, option: str) -> None:
     training: dict[str, Any] = {"epochs": 2, "batch_size": 20, "optimizer": {"name": "sgd", "lr": 1e-4}}
@@ -158,6 +162,7 @@ def test_a_layout_or_a_compiler_changes_the_key_and_no_more_than_rounding(tmp_pa
         torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5, msg=name)
 
 
+@needs_compiler
 @pytest.mark.slow
 def test_a_compiled_binary_network_starts_as_the_plain_one(tmp_path: Path) -> None:
     still = {"epochs": 1, "optimizer": {"name": "sgd", "lr": 1e-30, "momentum": 0.0}}
