@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,11 +34,12 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning"),
 ]
 STORE = 80 * 2**20
+EPOCHS = 30
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head without room for runs, and two nodes of one CPU each; all of them forget this folder's imports."""
+    """A head without room for runs, and two nodes of one CPU each."""
     from ray.cluster_utils import Cluster
 
     root = str(Path(__file__).parents[2])
@@ -47,7 +49,7 @@ def cluster() -> Iterator[Any]:
         initialize_head=True,
         head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
     )
-    made.nodes = [made.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(2)]
+    made.victims = [made.add_node(num_cpus=1, object_store_memory=STORE) for _ in range(2)]
     made.wait_for_nodes()
     yield made
     made.shutdown()
@@ -128,9 +130,9 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_all_runs_finish_when_a_node_is_killed_in_the_middle(cluster: Any, tmp_path: Path) -> None:
-    runs = little_runs(4, epochs=60)
+    runs = little_runs(3, epochs=EPOCHS)
     sweep(tmp_path / "here", runs)
-    victim = cluster.nodes[0]
+    victim = cluster.victims[0]
 
     outcome, listener = ray_sweep(
         cluster, tmp_path / "ray", runs, act=lambda: cluster.remove_node(victim, allow_graceful=False)
@@ -141,12 +143,11 @@ def test_all_runs_finish_when_a_node_is_killed_in_the_middle(cluster: Any, tmp_p
     assert digests(tmp_path / "ray", runs) == digests(tmp_path / "here", runs)
     died = [event for event in listener.events if isinstance(event, RunDied)]
     assert len(died) == 1
-    assert died[0].reason.startswith("its process was lost: node ")
-    assert died[0].reason.endswith(" is gone")
+    assert re.fullmatch(r"its process was lost: node \S+ is gone(, or Ray's process there)?", died[0].reason)
     # It went on after its last epoch that had come back, on the other node.
     again = RunDirectory(tmp_path / "ray" / died[0].run.run_key)
     assert again.attempts() == 2
     epochs = [
         event.epoch.index for event in listener.events if isinstance(event, EpochFinished) and event.run == died[0].run
     ]
-    assert epochs == list(range(60))
+    assert epochs == list(range(EPOCHS))
