@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from bnnlab.cli.tables import coloured, new_table, per_cent
+from bnnlab.experiment.directory import RunDirectory
 from bnnlab.experiment.fingerprint import code_fingerprint
 from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.sweep.housekeeping import leaves, nearest_neighbour
@@ -106,12 +107,20 @@ def explain_run(ledger: Ledger, record: RunRecord) -> dict[str, Any]:
         "state": record.state.value,
         "reuse": _reuse(record),
         "cause": record.cause,
+        "detail": failure.detail if failure else None,
+        "damaged_images": _damaged(directory),
         "log_tail": failure.log_tail if failure else None,
         "attempts": directory.attempts(),
         "asked_for_by": [f"{plan.study} ({plan.profile}, plan {plan.plan_id})" for plan in asked],
         "nearest": neighbour and {"run_key": neighbour[0].run_key, "state": neighbour[0].state.value},
         "differences": neighbour and {path: list(pair) for path, pair in neighbour[1].items()},
     }
+
+
+def _damaged(directory: RunDirectory) -> dict[str, Any]:
+    """How many images of its data set a finished run could not decode, and the first few of them."""
+    provenance = (directory.result() or {}).get("provenance", {})
+    return {"count": provenance.get("damaged_images", 0), "first": provenance.get("damaged", [])}
 
 
 def _reuse(record: RunRecord) -> str:
@@ -136,7 +145,16 @@ def print_explanation(found: dict[str, Any]) -> None:
     print(f"run {found['run_key']}: {found['state']}, {found['attempts']} attempts")
     print(f"  {found['reuse']}")
     if found["cause"]:
-        print(f"  cause: {found['cause']}")
+        first, *more = (found["detail"] or found["cause"]).splitlines()
+        print(f"  cause: {first}")
+        for line in more:
+            print(f"         {line}")
+    if damaged := found["damaged_images"]["count"]:
+        print(f"  {damaged} images of its data set could not be decoded and were left out:")
+        for line in found["damaged_images"]["first"]:
+            print(f"    {line}")
+        if damaged > len(found["damaged_images"]["first"]):
+            print(f"    and {damaged - len(found['damaged_images']['first'])} more")
     for plan in found["asked_for_by"] or ["no plan that was swept here"]:
         print(f"  asked for by {plan}")
     if found["log_tail"]:

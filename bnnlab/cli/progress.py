@@ -13,6 +13,7 @@ from rich.text import Text
 
 from bnnlab.cli.output import duration, say
 from bnnlab.cli.tables import per_cent
+from bnnlab.experiment.execution import cores
 from bnnlab.sweep.events import (
     EpochFinished,
     Event,
@@ -26,7 +27,6 @@ from bnnlab.sweep.events import (
     RunStarted,
 )
 from bnnlab.sweep.ledger import SavedPlan
-from bnnlab.sweep.local import cores
 from bnnlab.sweep.plan import Plan, PlannedRun
 
 SHOWN = 16

@@ -33,10 +33,10 @@ def report(
     from bnnlab.cli.output import print_json, say
     from bnnlab.cli.reporting import find_dashboard, make_report, write_report
     from bnnlab.sweep.ledger import Ledger
-    from bnnlab.sweep.plan import read_plan
     from bnnlab.sweep.project import find_project
+    from bnnlab.sweep.reading import read_spec
 
-    plan = read_plan(spec, profile=profile, settings=set_ or (), seeds=seeds)
+    plan = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     project = find_project()
     ledger = Ledger(project.ledger)
     find_dashboard(plan)

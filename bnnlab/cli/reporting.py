@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bnnlab.experiment.files import read_json, write_json
+from bnnlab.experiment.fingerprint import source_fingerprint
+from bnnlab.report.analysis import Analysis
 from bnnlab.report.build import Report, build_report
-from bnnlab.report.dashboard import DEFAULT, Dashboard, read_dashboard
+from bnnlab.report.dashboard import DEFAULT, SEARCH, Dashboard, read_dashboard
 from bnnlab.report.study import StudyResults
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.mistakes import Mistake, Source, SpecError, nearest
@@ -18,18 +23,25 @@ from bnnlab.sweep.project import Project, find_project
 
 if TYPE_CHECKING:
     from bnnlab.paper.observation import Observation
+    from bnnlab.paper.verdicts import Judgement
+    from bnnlab.sweep.search.spec import Search
 
 SHIPPED = Path(__file__).parents[2] / "dashboards"
+MADE_FROM = ".made_from.json"
 
 
-def make_report(plan: Plan, ledger: Ledger) -> Report:
-    """The report of a plan as its study's dashboard asks for it. Raises SpecError for a mistake in the dashboard."""
-    return build_report(study_results(plan, ledger), find_dashboard(plan))
+def make_report(plan: Plan | Search, ledger: Ledger) -> Report:
+    """The report of a study or a search as its dashboard asks for it. Raises SpecError for a mistake in that."""
+    if isinstance(plan, Plan):
+        return build_report(study_results(plan, ledger), find_dashboard(plan))
+    from bnnlab.cli.search_reporting import search_as_study
+
+    return build_report(search_as_study(plan, ledger), find_dashboard(plan))
 
 
-def study_results(plan: Plan, ledger: Ledger) -> StudyResults:
-    """What is recorded of a plan."""
-    observations = ledger.observations(plan.runs)
+def study_results(plan: Plan, ledger: Ledger, *, curves: bool = True) -> StudyResults:
+    """What is recorded of a plan; without `curves` no more of each run than its end."""
+    observations = ledger.observations(plan.runs, curves=curves)
     return StudyResults(
         name=plan.study,
         question=plan.question,
@@ -42,15 +54,20 @@ def study_results(plan: Plan, ledger: Ledger) -> StudyResults:
         spec_text=plan.spec_text,
         edited_claims=edited_claims(plan, ledger),
         links=ledger.links(plan.plan_id),
-        reused=_reused(plan.study, observations),
-        provenance=_provenance(plan, observations),
+        reused=origins(plan.study, observations),
+        provenance=provenance(plan.spec_path, plan.settings, observations),
     )
 
 
-def find_dashboard(plan: Plan) -> Dashboard:
-    """The dashboard that a study names: of its own project, or one that is shipped. Raises SpecError."""
+def judgements_of(results: StudyResults) -> Sequence[Judgement]:
+    """The verdicts on a study's claims."""
+    return Analysis(results).judgements
+
+
+def find_dashboard(plan: Plan | Search) -> Dashboard:
+    """The dashboard that a spec names: of its own project, or one that is shipped. Raises SpecError."""
     if plan.dashboard is None:
-        return DEFAULT
+        return DEFAULT if isinstance(plan, Plan) else SEARCH
     project = find_project()
     folders = dict.fromkeys([project.root / "dashboards", Path(plan.spec_path).parent / "../dashboards", SHIPPED])
     for folder in folders:
@@ -66,7 +83,7 @@ def find_dashboard(plan: Plan) -> Dashboard:
 def edited_claims(plan: Plan, ledger: Ledger) -> frozenset[str]:
     """Ids of the claims that are not as they were when this plan was first swept."""
     saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
-    if not saved.exists():
+    if not saved.exists() or saved.read_text(encoding="utf-8") == plan.spec_text:
         return frozenset()
     try:
         profile = None if plan.profile == "default" else plan.profile
@@ -76,9 +93,38 @@ def edited_claims(plan: Plan, ledger: Ledger) -> frozenset[str]:
     return frozenset(claim.id for claim in plan.claims if first.get(claim.id) != claim)
 
 
-def write_report(report: Report, project: Project, plan: Plan) -> Path:
+def keep_report(plan: Plan, ledger: Ledger, project: Project) -> Path:
+    """The page of a plan's report; made again only where something that it is made from has changed."""
+    folder = _report_folder(project, plan)
+    sources = _sources(plan, ledger)
+    page = folder / "report.html"
+    if page.exists() and read_json(folder / MADE_FROM) == sources:
+        return page
+    (folder / MADE_FROM).unlink(missing_ok=True)
+    write_report(make_report(plan, ledger), project, plan)
+    write_json(folder / MADE_FROM, sources)
+    return page
+
+
+def _sources(plan: Plan, ledger: Ledger) -> dict[str, str]:
+    """Fingerprints of everything that a report is made from: equal ones make equal pages."""
+    standings = ledger.standings(run.run_key for run in plan.runs)
+    runs = [[key, s.state, s.epochs, s.stamp] for key, s in standings.items()]
+    saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
+    given = {
+        "spec": [plan.spec_path, plan.spec_text, plan.settings, plan.profile],
+        "first spec": saved.read_text(encoding="utf-8") if saved.exists() else "",
+        "dashboard": repr(find_dashboard(plan)),
+        "links": ledger.links(plan.plan_id),
+        "runs": runs,
+        "code": source_fingerprint(("paper", "report", "cli")),
+    }
+    return {name: hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16] for name, value in given.items()}
+
+
+def write_report(report: Report, project: Project, plan: Plan | Search) -> Path:
     """Write every form of a report under `reports/`; gives the path of the page."""
-    folder = project.reports / f"{plan.study}-{plan.profile}"
+    folder = _report_folder(project, plan)
     tables = folder / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     page = folder / "report.html"
@@ -90,7 +136,12 @@ def write_report(report: Report, project: Project, plan: Plan) -> Path:
     return page
 
 
-def _reused(study: str, observations: tuple[Observation, ...]) -> Mapping[str, str]:
+def _report_folder(project: Project, plan: Plan | Search) -> Path:
+    return project.reports / f"{plan.study}-{plan.profile}"
+
+
+def origins(study: str, observations: tuple[Observation, ...]) -> Mapping[str, str]:
+    """The study that trained each run which is not of this one, by run key."""
     found = {}
     for observation in observations:
         record = observation.record
@@ -100,10 +151,10 @@ def _reused(study: str, observations: tuple[Observation, ...]) -> Mapping[str, s
     return found
 
 
-def _provenance(plan: Plan, observations: tuple[Observation, ...]) -> dict[str, str]:
+def provenance(spec_path: str, settings: Sequence[str], observations: tuple[Observation, ...]) -> dict[str, str]:
     """Which code trained the runs, on which machines, when; read off the runs, so that it stays as it is."""
     runs = [o.record.provenance for o in observations if o.record is not None and o.record.provenance]
-    facts = {"spec": plan.spec_path, "settings": ", ".join(plan.settings) or "none"}
+    facts = {"spec": spec_path, "settings": ", ".join(settings) or "none"}
     for title, key in (
         ("code", "code"), ("bnnlab", "bnnlab"), ("torch", "torch"), ("Lightning", "pytorch_lightning"),
         ("Python", "python"), ("host", "host"), ("machine", "machine"), ("device", "device"), ("threads", "threads"),

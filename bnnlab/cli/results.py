@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from bnnlab.cli.output import say
-from bnnlab.cli.reporting import make_report, write_report
+from bnnlab.cli.reporting import judgements_of, keep_report, make_report, study_results
 from bnnlab.cli.tables import new_table, per_cent
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import find_project
@@ -16,26 +16,27 @@ from bnnlab.sweep.project import find_project
 if TYPE_CHECKING:
     from bnnlab.paper.observation import Observation
     from bnnlab.paper.statistics import CellSummary, Effect, Summary
-    from bnnlab.report.build import Report
+    from bnnlab.paper.verdicts import Judgement
     from bnnlab.sweep.ledger import Ledger
     from bnnlab.tracking.projection import Projection
 
 METRIC = "test/top1"
+SHOWN_CELLS = 200
 SHOWN_LEVELS = 12
 """Levels of one axis that the terminal compares; the page has them all."""
 
 
 def print_results(plan: Plan, ledger: Ledger) -> None:
     """The tables on stdout, and where the page is."""
-    observations = ledger.observations(plan.runs)
-    report = make_report(plan, ledger)
+    results = study_results(plan, ledger, curves=False)
+    observations = results.observations
     console = Console()
     if plan.question:
         console.print(f"\n[bold]{plan.question}[/bold]", highlight=False)
     _print_cells(console, plan, observations)
     _print_effects(console, plan, observations)
-    _print_verdicts(console, report)
-    say(f"the page: {write_report(report, find_project(), plan)}")
+    _print_verdicts(console, judgements_of(results))
+    say(f"the page: {keep_report(plan, ledger, find_project())}")
 
 
 def _print_cells(console: Console, plan: Plan, observations: Sequence[Observation]) -> None:
@@ -44,7 +45,8 @@ def _print_cells(console: Console, plan: Plan, observations: Sequence[Observatio
     table = new_table(f"{plan.study} ({plan.profile}): test top-1 in %, mean ± standard deviation over seeds")
     for name in [*plan.axes, "last epoch", "best epoch", "n", "MiB"]:
         table.add_column(name, justify="left" if name in plan.axes else "right")
-    for cell in summarize_cells(observations, [METRIC, f"{METRIC}_best", "model/size_mib"]):
+    cells = summarize_cells(observations, [METRIC, f"{METRIC}_best", "model/size_mib"])
+    for cell in cells[:SHOWN_CELLS]:
         size = cell.metrics.get("model/size_mib")
         table.add_row(
             *(cell.axes.get(name, "–") for name in plan.axes),
@@ -54,6 +56,8 @@ def _print_cells(console: Console, plan: Plan, observations: Sequence[Observatio
             f"{size.mean:.2f}" if size else "–",
         )
     console.print(table)
+    if len(cells) > SHOWN_CELLS:
+        console.print(f"… and {len(cells) - SHOWN_CELLS:,} more cells; the page has them all", highlight=False)
 
 
 def _print_effects(console: Console, plan: Plan, observations: Sequence[Observation]) -> None:
@@ -70,8 +74,7 @@ def _print_effects(console: Console, plan: Plan, observations: Sequence[Observat
     console.print(table)
 
 
-def _print_verdicts(console: Console, report: Report) -> None:
-    judgements = report.analysis.judgements
+def _print_verdicts(console: Console, judgements: Sequence[Judgement]) -> None:
     if not judgements:
         return
     table = new_table("claims")
@@ -118,7 +121,10 @@ def after_sweep(projection: Projection) -> str:
     plan = projection.plan
     projection.ledger.set_links(plan.plan_id, projection.links())
     if not isinstance(plan, Plan):
-        return plan.question
+        from bnnlab.cli.search_reporting import describe_search, saved_search
+
+        search = saved_search(plan, projection.ledger)
+        return plan.question if search is None else describe_search(search, projection)
     report = make_report(plan, projection.ledger)
     projection.attach("report.html", report.html())
     projection.attach("report.md", report.markdown())

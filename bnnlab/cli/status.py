@@ -24,15 +24,15 @@ def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Se
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     if not isinstance(planned, Plan):
-        from bnnlab.cli.searching import search_status
+        from bnnlab.cli.search_tables import search_status
 
         search_status(planned, json=json)
         return
     ledger = Ledger(find_project().ledger)
-    records = [(run, ledger.record(run)) for run in planned.all_runs]
-    counts = Counter(record.state.value for _, record in records)
+    standings = ledger.standings(run.run_key for run in planned.all_runs)
+    counts = Counter(standing.state.value for standing in standings.values())
     if not json:
-        status_table(planned, records, counts)
+        status_table(planned, standings, counts)
         return
     print_json(
         {
@@ -45,13 +45,13 @@ def status(spec: SpecPath, profile: Profile = None, set_: Sets = None, seeds: Se
                     "run_key": run.run_key,
                     "axes": dict(run.axes),
                     "seed": run.seed,
-                    "state": record.state.value,
-                    "epoch": len(record.epochs),
+                    "state": standings[run.run_key].state.value,
+                    "epoch": standings[run.run_key].epochs,
                     "epochs": run.config.training.epochs,
-                    "metrics": dict(record.metrics or (record.epochs[-1] if record.epochs else {})),
-                    "cause": record.cause,
+                    "metrics": dict(standings[run.run_key].metrics or standings[run.run_key].last or {}),
+                    "cause": standings[run.run_key].cause,
                 }
-                for run, record in records
+                for run in planned.all_runs
             ],
         }
     )

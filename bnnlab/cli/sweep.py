@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,6 +12,7 @@ from bnnlab.cli.app import Profile, Seeds, Sets, SpecPath
 
 if TYPE_CHECKING:
     from bnnlab.experiment.config import RunConfig
+    from bnnlab.experiment.execution import Execution
 
 ExecutorName = Literal["local", "slurm", "ray"]
 
@@ -44,6 +45,13 @@ def sweep(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="Threads of each run.")] = 1,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    devices: Annotated[int, typer.Option(min=1, help="Devices that each run trains on together.")] = 1,
+    loader_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Processes a device that decode images; what cores are free if left out.", show_default=False
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and start nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Try failed runs again.")] = False,
     rerun: Annotated[
@@ -67,12 +75,13 @@ def sweep(
     if dry_run:
         from bnnlab.cli.plan import plan
 
-        plan(spec, profile, set_, seeds, json=False)
+        plan(spec, profile, set_, seeds, workers)
         return
 
     from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
-    from bnnlab.experiment.execution import Execution
+    from bnnlab.experiment.execution import cores
+    from bnnlab.experiment.record import RunState
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.executor_config import ExecutorConfig, read_executor_config
     from bnnlab.sweep.executors import ExecutorChoice
@@ -81,24 +90,65 @@ def sweep(
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
 
+    if devices > 1:
+        workers = workers or 1  # a run has the machine to itself, unless somebody knows better
     config = read_executor_config(executor_config) if executor_config is not None else ExecutorConfig()
     where = ExecutorChoice.of(executor, config, workers=workers, runs_per_gpu=runs_per_gpu, address=address)
     where.require()
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
-    execution = Execution(threads=threads, device=device, study=planned.study, plan=plan_id)
+    execution = _execution(
+        threads=threads,
+        device=device,
+        devices=devices,
+        loader_workers=loader_workers,
+        side_by_side=min(workers or cores(), len(planned.all_runs) if isinstance(planned, Plan) else cores()),
+        study=planned.study,
+        plan=plan_id,
+    )
     policy = Policy(retry_failed, fail_fast, retries, backoff, hang_timeout, stop_after)
     choices = Choices(where, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
 
+        find_dashboard(planned)  # a mistake in it is to be told now, not after the search
+        _require_shares(planned.first_configs(), devices)
         _require_data(planned.first_configs())
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
-    ledger = Ledger(find_project().ledger)
-    to_train = (run for run in planned.all_runs if rerun or not ledger.directory(run.run_key).result_file.exists())
-    _require_data(run.config for run in to_train)
+    standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
+    unfinished = {key for key, standing in standings.items() if standing.state is not RunState.FINISHED}
+    to_train = [run.config for run in planned.all_runs if rerun or run.run_key in unfinished]
+    _require_shares(to_train, devices)
+    _require_data(to_train)
     raise typer.Exit(run_sweep(planned, choices))
+
+
+def _execution(**fields: Any) -> Execution:
+    """Exit where the options contradict each other."""
+    from pydantic import ValidationError
+
+    from bnnlab.cli.output import say
+    from bnnlab.experiment.execution import Execution
+
+    try:
+        return Execution(**fields)
+    except ValidationError as error:
+        for mistake in error.errors():
+            name = "".join(f"--{part}: " for part in mistake["loc"])
+            say(f"{name}{mistake['msg'].removeprefix('Value error, ')}")
+        raise typer.Exit(2) from None
+
+
+def _require_shares(configs: Iterable[RunConfig], devices: int) -> None:
+    """Exit where a batch is too small to be shared out."""
+    from bnnlab.cli.output import say
+
+    small = {config.training.batch_size for config in configs if config.training.batch_size < 2 * devices}
+    if devices > 1 and small:
+        say(f"--devices {devices}: BatchNorm needs 2 images a device, and training.batch_size is {min(small)} for all")
+        say("nothing was started.")
+        raise typer.Exit(2)
 
 
 def _require_data(configs: Iterable[RunConfig]) -> None:

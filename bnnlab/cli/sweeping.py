@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from bnnlab.cli.interrupts import same_command, until_interrupted
 from bnnlab.cli.output import duration, say
 from bnnlab.cli.progress import Progress
 from bnnlab.cli.results import after_sweep, print_results
@@ -18,6 +20,7 @@ from bnnlab.sweep.executors import ExecutorChoice
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project, find_project
+from bnnlab.sweep.standing import Standing
 from bnnlab.tracking.store import tracking_uri
 from bnnlab.tracking.tracker import Tracker
 
@@ -34,22 +37,18 @@ class Choices:
 
 def run_sweep(plan: Plan, choices: Choices) -> int:
     """Sweep a plan and print its answer. Gives the exit code."""
-    try:
-        return _run_sweep(plan, choices)
-    except KeyboardInterrupt:
-        say(f"interrupted; nothing is lost, the same command goes on:  {_command()}")
-        return 130
+    return until_interrupted(lambda: _run_sweep(plan, choices))
 
 
 def _run_sweep(plan: Plan, choices: Choices) -> int:
     project = find_project()
     ledger = Ledger(project.ledger)
     ledger.save_plan(plan)
-    states = Counter(ledger.state(run.run_key) for run in plan.all_runs)
-    finished = states[RunState.FINISHED]
+    standings = ledger.standings(run.run_key for run in plan.all_runs)
+    finished = sum(standing.state is RunState.FINISHED for standing in standings.values())
     say(f"{plan.study}, profile {plan.profile}: {len(plan.all_runs)} runs, {finished} finished before")
     if finished and not choices.rerun:
-        _report_other_code(plan, ledger)
+        _report_other_code(standings.values())
     if (
         finished == len(plan.all_runs)
         and not choices.rerun
@@ -62,9 +61,8 @@ def _run_sweep(plan: Plan, choices: Choices) -> int:
 
 
 def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> int:
-    executor = choices.executor.open(
-        ledger.root, choices.execution
-    )  # first of all: where it cannot, nothing is started
+    # First of all: where there is no place to train, nothing is started and nothing put aside.
+    executor = choices.executor.open(ledger.root, choices.execution)
     if choices.rerun:
         put_aside = [path for run in plan.all_runs if (path := ledger.put_aside(run.run_key))]
         say(f"put aside {len(put_aside)} run directories; they lie in {project.ledger / '.replaced'}")
@@ -84,10 +82,12 @@ def _sweep(plan: Plan, choices: Choices, project: Project, ledger: Ledger) -> in
         ledger.set_projected(plan.plan_id, tracking_uri(project))
     if outcome.trained or not outcome.interrupted:
         print_results(plan, ledger)
-    return _last_words(plan, outcome, tracker, project, time.monotonic() - started)
+    return _last_words(plan, outcome, tracker, project, ledger, time.monotonic() - started)
 
 
-def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, seconds: float) -> int:
+def _last_words(
+    plan: Plan, outcome: Outcome, tracker: Tracker, project: Project, ledger: Ledger, seconds: float
+) -> int:
     trained, reused, failed = len(outcome.trained), len(outcome.reused), len(outcome.failed)
     parts = [f"{trained} trained", f"{reused} finished before"] + ([f"{failed} failed"] if failed else [])
     say(f"{', '.join(parts)}; {duration(seconds)}")
@@ -96,34 +96,27 @@ def _last_words(plan: Plan, outcome: Outcome, tracker: Tracker, project: Project
         say("Nothing is lost, the ledger is complete: `bnnlab sync` brings it over.")
     elif not tracker.complete:
         say("MLflow is kept up to date by another sweep of this plan, which is still running.")
+    standings = ledger.standings(run.run_key for run in plan.all_runs)
     for run in plan.all_runs:
+        if damaged := (standings[run.run_key].provenance or {}).get("damaged_images"):
+            say(f"  {run.label}: {damaged} images of its data set could not be decoded:  bnnlab why {run.run_key}")
         if run.run_key in outcome.failed:
             say(f"  failed: {run.label} ({run.run_key}): {outcome.failed[run.run_key].cause}")
     left = len(plan.all_runs) - trained - reused - failed
     if outcome.stopped:
         say(f"ended with {left} runs to go: {outcome.stopped}")
     if outcome.interrupted:
-        say(f"interrupted with {left} runs to go; the same command goes on:  {_command()}")
+        say(f"interrupted with {left} runs to go; the same command goes on:  {same_command()}")
         return 130
     if failed:
-        say(f"after mending the cause, try them again:  {_command('--retry-failed')}")
+        say(f"after mending the cause, try them again:  {same_command('--retry-failed')}")
         return 1
     return 0
 
 
-def _command(*more: str) -> str:
-    """The command that goes on with this sweep. Not with --rerun: what that has trained by now would go again."""
-    words = [word for word in sys.argv[1:] if word != "--rerun"]
-    return " ".join(["bnnlab", *words, *(word for word in more if word not in words)])
-
-
-def _report_other_code(plan: Plan, ledger: Ledger) -> None:
+def _report_other_code(standings: Iterable[Standing]) -> None:
     """Say so where finished runs were trained by another version of the code that decides results."""
-    codes = Counter(
-        str(result["provenance"].get("code"))
-        for run in plan.all_runs
-        if (result := ledger.directory(run.run_key).result()) is not None
-    )
+    codes = Counter(str((s.provenance or {}).get("code")) for s in standings if s.state is RunState.FINISHED)
     mine = code_fingerprint()
     if others := {code: n for code, n in codes.items() if code != mine}:
         counts = ", ".join(f"{n} by code {code}" for code, n in sorted(others.items()))

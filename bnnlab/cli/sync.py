@@ -73,6 +73,6 @@ def _plan_of(asked: Plan | Search, ledger: Ledger) -> Plan | SavedPlan:
 
     if isinstance(asked, Plan):
         return asked
-    from bnnlab.cli.searching import saved_search_plan
+    from bnnlab.cli.search_reporting import saved_search_plan
 
     return saved_search_plan(asked, ledger)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -19,6 +19,10 @@ class Batches(Protocol):
         """Images (n, C, H, W) float32, normalised; labels (n,) int64."""
 
 
+Damaged = Mapping[str, Mapping[str, str]]
+"""Images that could not be decoded, by split ("train", "validation", "test"): where each lies, and why."""
+
+
 class Dataset(Protocol):
     """A data set, loaded."""
 
@@ -29,8 +33,14 @@ class Dataset(Protocol):
     def image(self) -> ImageShape: ...
 
     @property
-    def damaged(self) -> dict[str, str]:
-        """Images that could not be decoded so far: where each lies, and why."""
+    def damaged(self) -> Damaged:
+        """Images that could not be decoded so far."""
+
+    def note_damaged(self, found: Damaged) -> None:
+        """Count also what another process, or this run at an earlier time, could not decode.
+
+        Raises: DataDamaged where that is more than the configuration allows.
+        """
 
     def train_batches(self, epoch: int) -> Batches:
         """Each training image once. Order and augmentation are a pure function of (seed, epoch)."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from bnnlab.data.augmentation import Augmentation, Chain
 from bnnlab.data.batching import Shard, evaluation_bounds, training_bounds
 from bnnlab.data.config import ImageShape
+from bnnlab.data.dataset import Damaged
 from bnnlab.data.normalization import Normalizer
 from bnnlab.data.randomness import generator
 from bnnlab.data.splits import LabelledImages, Splits, Subset
@@ -36,7 +37,7 @@ class InMemoryDataset:
     ) -> None:
         self.num_classes = num_classes
         self.image = ImageShape(*splits.train.images.pixels.shape[1:])
-        self.damaged: dict[str, str] = {}
+        self.damaged: Damaged = {}
         self._augmentation, self._normalizer = augmentation, normalizer
         self._batch_size, self._seed, self._shard = batch_size, seed, shard
         training = _Resident(splits.train.images, device)
@@ -44,6 +45,9 @@ class InMemoryDataset:
         self._train, self._test = (training, splits.train), (testing, splits.test)
         paper = splits.validation.images is splits.test.images
         self._validation = (testing if paper else training, splits.validation)
+
+    def note_damaged(self, found: Damaged) -> None:
+        """Never anything: images in memory were all decoded."""
 
     def train_batches(self, epoch: int) -> InMemoryBatches:
         """Each training image once. Order and augmentation are a pure function of (seed, epoch)."""

@@ -9,7 +9,12 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-from collections.abc import Iterator, Sequence
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
 from random import Random
 from typing import NamedTuple
 
@@ -23,6 +28,7 @@ from torch.utils.data import Dataset as TorchDataset
 from bnnlab.data.augmentation import Augmentation
 from bnnlab.data.batching import Shard, evaluation_bounds, training_bounds
 from bnnlab.data.config import Folder, ImageNet, ImageShape, image_shape, num_classes
+from bnnlab.data.dataset import Damaged
 from bnnlab.data.decoding import DecodingError, decode_part
 from bnnlab.data.encoded import EncodedImages
 from bnnlab.data.errors import DataDamaged
@@ -112,11 +118,13 @@ class Workers:
     def __init__(self, decoder: Decoder, count: int, pinned: bool) -> None:
         self._asked = _Asked()
         self._pass = 0
-        context = None
+        context = start = None
         if count:
             # Not fork: a process that trains has threads and often a CUDA context, which do not survive it.
             context = multiprocessing.get_context("forkserver")
             context.set_forkserver_preload(["torch", __name__])  # 1.3 s once, and not for each worker
+            lifeline, self._held = context.Pipe(duplex=False)
+            start = partial(_watch_over, lifeline)
         self._loader = DataLoader(
             decoder,
             batch_size=None,  # a request is a whole batch
@@ -124,6 +132,7 @@ class Workers:
             num_workers=count,
             persistent_workers=count > 0,
             multiprocessing_context=context,
+            worker_init_fn=start,
             pin_memory=pinned,
         )
 
@@ -135,6 +144,21 @@ class Workers:
             yield response
             if self._pass != this:
                 raise RuntimeError("another pass over these images began before this one had ended")
+
+
+def _watch_over(lifeline: Connection, worker: int) -> None:
+    """In a worker: end with the process that trains, however that ends.
+
+    A DataLoader's worker looks whether its parent lives, which here is the forkserver; and that one lives while it has
+    workers.
+    """
+
+    def end_with_it() -> None:
+        with suppress(EOFError, OSError):
+            lifeline.recv_bytes()
+        os._exit(1)
+
+    threading.Thread(target=end_with_it, daemon=True).start()
 
 
 class _Asked(Sampler[Request]):
@@ -168,9 +192,8 @@ class StreamedDataset:
     ) -> None:
         self.num_classes = num_classes(config)
         self.image: ImageShape = image_shape(config)
-        self.damaged: dict[str, str] = {}
-        """Images that could not be decoded so far: where each lies, and why."""
-        self._damaged_of: dict[int, dict[str, str]] = {}
+        self.damaged: dict[str, dict[str, str]] = {}
+        """Images that could not be decoded so far, by split: where each lies, and why."""
         self._config, self._splits, self._seed, self._shard = config, splits, seed, shard
         self._colour, self._normalizer = colour, Normalizer(config)
         self._batch_size, self._device = batch_size, torch.device(device)
@@ -189,23 +212,23 @@ class StreamedDataset:
         bounds = training_bounds(len(part), self._batch_size, shard.world)
         mine = [slice(start + shard.rank, stop, shard.world) for start, stop in bounds]
         requests = [Request(0, epoch, order[m]) for m in mine]
-        return StreamedBatches(self, part, self._training_workers, requests, [uniform[m] for m in mine])
+        return StreamedBatches(self, "train", self._training_workers, requests, [uniform[m] for m in mine])
 
     def val_batches(self) -> StreamedBatches:
         """Each validation image once, in a fixed order; test images under `evaluation: paper`."""
-        return self._evaluation_batches(self._splits.validation)
+        return self._evaluation_batches("validation", self._splits.validation)
 
     def test_batches(self) -> StreamedBatches:
         """Each test image once, in a fixed order."""
-        return self._evaluation_batches(self._splits.test)
+        return self._evaluation_batches("test", self._splits.test)
 
-    def _evaluation_batches(self, part: Subset[EncodedImages]) -> StreamedBatches:
+    def _evaluation_batches(self, split: str, part: Subset[EncodedImages]) -> StreamedBatches:
         mine = part.chosen[self._shard.rank :: self._shard.world]
         share = max(1, self._batch_size // self._shard.world)
         which = next(i for i, images in enumerate(self._sets) if images is part.images)
         bounds = evaluation_bounds(len(mine), share)
         requests = [Request(which, None, mine[start:stop]) for start, stop in bounds]
-        return StreamedBatches(self, part, self._evaluation_workers, requests)
+        return StreamedBatches(self, split, self._evaluation_workers, requests)
 
     def _to_network(self, response: Response, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
         pixels = response.pixels.to(self._device, non_blocking=True)
@@ -213,19 +236,24 @@ class StreamedDataset:
             pixels = self._colour(pixels, uniform[response.kept].to(self._device, non_blocking=True))
         return self._normalizer(pixels), response.labels.to(self._device, non_blocking=True)
 
-    def _report(self, damaged: dict[str, str], part: Subset[EncodedImages]) -> None:
-        """Raises: DataDamaged where more images of a part are damaged than the configuration allows."""
-        for where, why in damaged.items():
-            if where not in self.damaged and len(self.damaged) < REPORTED:
+    def note_damaged(self, found: Damaged) -> None:
+        """See `bnnlab.data.dataset.Dataset`."""
+        for split, images in found.items():
+            if images:
+                self._note(split, images)
+
+    def _note(self, split: str, images: Mapping[str, str]) -> None:
+        known = self.damaged.setdefault(split, {})
+        for where, why in images.items():
+            if where not in known and sum(map(len, self.damaged.values())) < REPORTED:
                 log.warning("%s: %s. It is left out", where, why)
-        self.damaged.update(damaged)
-        of_part = self._damaged_of.setdefault(id(part), {})
-        of_part.update(damaged)
+            known[where] = why
+        part: Subset[EncodedImages] = getattr(self._splits, split)
         allowed = self._config.max_damaged * len(part)
-        if len(of_part) > allowed:
-            shown = "".join(f"\n  {where}: {why}" for where, why in list(of_part.items())[:REPORTED])
+        if len(known) > allowed:
+            shown = "".join(f"\n  {where}: {why}" for where, why in list(known.items())[:REPORTED])
             raise DataDamaged(
-                f"{len(of_part)} of {len(part)} images cannot be decoded;"
+                f"{len(known)} of {len(part)} images cannot be decoded;"
                 f" data.max_damaged {self._config.max_damaged:g} allows {int(allowed)}:{shown}"
             )
 
@@ -236,12 +264,12 @@ class StreamedBatches:
     def __init__(
         self,
         dataset: StreamedDataset,
-        part: Subset[EncodedImages],
+        split: str,
         workers: Workers,
         requests: list[Request],
         uniform: Sequence[Tensor | None] = (),
     ) -> None:
-        self._dataset, self._part, self._workers = dataset, part, workers
+        self._dataset, self._split, self._workers = dataset, split, workers
         self._requests, self._uniform = requests, uniform or [None] * len(requests)
 
     def __len__(self) -> int:
@@ -251,7 +279,7 @@ class StreamedBatches:
         responses = self._workers.responses(self._requests)
         for request, uniform, response in zip(self._requests, self._uniform, responses, strict=True):
             if response.damaged:
-                self._dataset._report(response.damaged, self._part)
+                self._dataset.note_damaged({self._split: response.damaged})
             if len(response.labels):
                 yield self._dataset._to_network(response, uniform)
             elif request.epoch is not None:

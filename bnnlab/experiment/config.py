@@ -137,18 +137,37 @@ class RunConfig(Frozen):
     @cached_property
     def run_key(self) -> str:
         """Sixteen hexadecimal digits that name this run; the numerics version is part of them."""
-        return _digest(self.model_dump(mode="json"))
+        before, after = self._around_seed
+        return _digest(f'{before},"seed":{self.seed},{after}')
 
     @cached_property
     def cell_key(self) -> str:
         """The run key without the seed: replicates of one cell share it."""
-        return _digest(self.model_dump(mode="json", exclude={"seed"}))
+        return _digest(",".join(self._around_seed))
+
+    @cached_property
+    def _around_seed(self) -> tuple[str, str]:
+        """What comes before and after the seed in the canonical text: the same for all replicates of a cell."""
+        before = {name: value for name, value in self._cell.items() if name < "seed"}
+        after = {name: value for name, value in self._cell.items() if name > "seed"}
+        return _canonical(before)[1:-1], _canonical(after)[1:-1]
+
+    @cached_property
+    def _cell(self) -> dict[str, Any]:
+        """All but the seed, as plain data: one object for all replicates, and not to be changed."""
+        return self.model_dump(mode="json", exclude={"seed"})
+
+    def as_json(self) -> dict[str, Any]:
+        """The whole configuration as plain data, for reading only."""
+        return {**self._cell, "seed": self.seed}
 
     def with_seed(self, seed: int) -> RunConfig:
-        """The same cell under another seed; where it starts from stays as it is."""
-        return RunConfig.model_validate(
-            {**{name: getattr(self, name) for name in type(self).model_fields}, "seed": seed}
-        )
+        """The same cell under another seed; where it starts from stays as it is. Raises ValueError for no seed."""
+        if not 0 <= seed < 2**32:
+            raise ValueError(f"a seed is an integer from 0 to {2**32 - 1}, not {seed!r}")
+        again = self.model_copy(update={"seed": seed})  # all else has been validated and resolved
+        again.__dict__.pop("run_key", None)
+        return again
 
     def starting_from(self, start: RunConfig) -> RunConfig:
         """The same run, from the final weights of another."""
@@ -161,6 +180,10 @@ class RunConfig(Frozen):
 TrainingConfig.model_rebuild()
 
 
-def _digest(value: dict[str, Any]) -> str:
-    canonical = json.dumps({"numerics": NUMERICS_VERSION, "config": value}, sort_keys=True, separators=(",", ":"))
+def _digest(fields: str) -> str:
+    canonical = f'{{"config":{{{fields}}},"numerics":{NUMERICS_VERSION}}}'
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _canonical(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from bnnlab.data.errors import DataError
+
 KINDS: dict[str, bool] = {
     "diverged": False,  # the loss is NaN or infinite: the same seed diverges again
     "exception": False,  # a fault of the code, which is there the next time too
@@ -29,8 +31,12 @@ class Diverged(Exception):
     """The loss is NaN or infinite: nothing that follows would mean anything."""
 
 
-class BadData(Exception):
-    """The data set cannot be loaded; the message says why."""
+class RankFailed(Exception):
+    """One of the processes that train a run together has failed, with this kind, cause and detail."""
+
+    def __init__(self, kind: str, cause: str, detail: str = "") -> None:
+        super().__init__(cause)
+        self.kind, self.cause, self.detail = kind, cause, detail
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,8 @@ class Failure:
     """Whether the run counts as failed; False: an attempt failed, and what becomes of the run is being decided."""
     time: float = field(default_factory=time.time)
     """Seconds since 1970."""
+    detail: str = ""
+    """All lines of what was said, where the cause is only the first of them."""
 
     @property
     def may_pass(self) -> bool:
@@ -77,6 +85,8 @@ def classify(error: BaseException) -> tuple[str, str]:
 
     By class where there is one of its own, else by PyTorch's words: most of what it raises is a RuntimeError.
     """
+    if isinstance(error, RankFailed):
+        return error.kind, error.cause
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
     number = error.errno if isinstance(error, OSError) else None
     if isinstance(error, Diverged):
@@ -88,6 +98,14 @@ def classify(error: BaseException) -> tuple[str, str]:
         return "disk_full", f"the disk is full: {text}"
     if number in (errno.EROFS, errno.EACCES, errno.EPERM):
         return "unwritable", f"cannot be written: {text}"
-    if isinstance(error, BadData):
+    if isinstance(error, DataError):
         return "data", text
     return "exception", f"{type(error).__name__}: {text}"
+
+
+def detail_of(error: BaseException) -> str:
+    """All that an error says, where that is more than one line."""
+    if isinstance(error, RankFailed):
+        return error.detail
+    text = str(error).strip()
+    return text if "\n" in text else ""

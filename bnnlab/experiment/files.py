@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any, *, durable: bool = False) -> None:
+def write_json(path: Path, value: Any, *, durable: bool = False, indent: int | None = 2) -> None:
     """Write in one step: a reader finds the old file or the new one."""
-    replace_file(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode(), durable=durable)
+    replace_file(path, (json.dumps(value, indent=indent, allow_nan=False) + "\n").encode(), durable=durable)
 
 
 def read_json(path: Path) -> Any:

@@ -13,14 +13,20 @@ from bnnlab import __version__
 
 ROOMS = ("nn", "models", "data", "experiment")
 """The rooms whose code a result depends on."""
+SOURCES = (".py", ".css", ".js")
+
+
+def code_fingerprint() -> str:
+    """Twelve hexadecimal digits over the source of the rooms that decide a result."""
+    return source_fingerprint(ROOMS)
 
 
 @cache
-def code_fingerprint() -> str:
-    """Twelve hexadecimal digits over the source of the rooms that decide a result."""
+def source_fingerprint(rooms: tuple[str, ...]) -> str:
+    """Twelve hexadecimal digits over the source of some rooms."""
     package = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(p for room in ROOMS for p in (package / room).rglob("*.py")):
+    for path in sorted(p for room in rooms for p in (package / room).rglob("*.*") if p.suffix in SOURCES):
         digest.update(str(path.relative_to(package)).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 

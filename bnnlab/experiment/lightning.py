@@ -7,13 +7,17 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
+from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from bnnlab.data.batching import Shard
 from bnnlab.data.dataset import Dataset
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.failure import Diverged
 from bnnlab.experiment.optim import build_optimizer, learning_rate_factor
+from bnnlab.experiment.ranks import over_ranks
 from bnnlab.nn.latent import clip_latent_weights_
 from bnnlab.nn.progress import set_progress
 from bnnlab.nn.telemetry import Telemetry
@@ -42,6 +46,14 @@ class Tally:
             else:
                 self.top5 = self.top5 + len(labels)
 
+    def over_ranks(self, shard: Shard, device: torch.device) -> Tally:
+        """The sums of all processes; every rank must ask."""
+        whole = Tally()
+        mine = [float(sum_) for sum_ in (self.images, self.loss, self.top1, self.top5)]
+        images, whole.loss, top1, top5 = over_ranks(mine, shard, device)
+        whole.images, whole.top1, whole.top5 = int(images), int(top1), int(top5)
+        return whole
+
     def means(self, prefix: str, *, top5: bool) -> dict[str, float]:
         """Loss and accuracies as fractions, under `prefix`. Raises Diverged where the loss is not finite."""
         means = {f"{prefix}/loss": float(self.loss) / self.images, f"{prefix}/top1": int(self.top1) / self.images}
@@ -54,11 +66,18 @@ class Tally:
 
 
 class Training(pl.LightningModule):
-    """One network under one training configuration."""
+    """One network under one training configuration, in one of the processes that train it together."""
 
-    def __init__(self, config: RunConfig, network: nn.Module, steps_per_epoch: int) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        network: nn.Module,
+        steps_per_epoch: int,
+        shard: Shard = Shard(),  # noqa: B008
+    ) -> None:
         super().__init__()
         self.config = config
+        self.shard = shard
         self.network = network
         self.steps_per_epoch = steps_per_epoch
         self.telemetry: Telemetry | None = None
@@ -81,7 +100,13 @@ class Training(pl.LightningModule):
             raise Diverged(
                 f"the training loss is {loss.item()} in epoch {self.current_epoch + 1}, step {batch_index + 1}"
             )
-        return loss
+        return loss if self.shard.world == 1 else loss * self._weight(len(batch[1]))
+
+    def _weight(self, images: int) -> Tensor:
+        """What makes the mean over ranks, which is how gradients are joined, the mean over the images of the step."""
+        everywhere = torch.tensor(float(images), device=self.device)
+        dist.all_reduce(everywhere)
+        return images * self.shard.world / everywhere
 
     def on_train_epoch_start(self) -> None:
         set_progress(self.network, self.current_epoch / self.config.training.epochs)
@@ -109,9 +134,9 @@ class Training(pl.LightningModule):
         return loss
 
     def take(self, split: str, *, top5: bool = True) -> dict[str, float]:
-        """The means of the pass that ended, which are then forgotten."""
+        """The means of the pass that ended, over all ranks; they are then forgotten."""
         tally, self.tallies[split] = self.tallies[split], Tally()
-        return tally.means(split, top5=top5)
+        return tally.over_ranks(self.shard, self.trainer.strategy.root_device).means(split, top5=top5)
 
 
 class Batches(pl.LightningDataModule):
@@ -130,3 +155,22 @@ class Batches(pl.LightningDataModule):
 
     def test_dataloader(self) -> Iterable[Batch]:
         return self.dataset.test_batches()
+
+
+class Place(LightningEnvironment):
+    """Tells Lightning which of the processes of a run it is in, and that they are there already.
+
+    Also for one process: without it Lightning meets Slurm's variables with ranks and a requeue of its own, and that is
+    the engine's business.
+    """
+
+    def __init__(self, shard: Shard) -> None:
+        super().__init__()
+        self.shard = shard
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        return True
+
+    def local_rank(self) -> int:
+        return self.shard.rank

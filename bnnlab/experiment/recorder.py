@@ -14,12 +14,15 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from bnnlab.data.batching import Shard
+from bnnlab.data.dataset import Dataset
 from bnnlab.data.randomness import stable_seed
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.files import replace_file
 from bnnlab.experiment.fingerprint import code_fingerprint
 from bnnlab.experiment.heartbeat import Heartbeat
 from bnnlab.experiment.lightning import Training
+from bnnlab.experiment.ranks import of_all_ranks
 from bnnlab.nn.telemetry import Telemetry
 
 CODE = code_fingerprint()
@@ -32,10 +35,21 @@ class Recorder(pl.callbacks.Checkpoint):
     The checkpoint is the authority: it carries all epochs so far and names the best one, whose weights are there
     before it and go only after it. A process killed between any two of these files goes on from a state that was
     whole, and what was already told of an epoch is never taken back.
+
+    Of the processes that train a run together each has a recorder, which knows the same; that of rank 0 writes.
     """
 
-    def __init__(self, directory: RunDirectory, *, keep_best: bool) -> None:
+    def __init__(
+        self,
+        directory: RunDirectory,
+        dataset: Dataset,
+        *,
+        keep_best: bool,
+        shard: Shard = Shard(),  # noqa: B008
+    ) -> None:
         self.directory = directory
+        self.dataset = dataset
+        self.shard = shard
         self.keep_best = keep_best
         """Whether the weights of the best epoch are needed at the end."""
         self.epochs: tuple[Epoch, ...] = ()
@@ -59,6 +73,7 @@ class Recorder(pl.callbacks.Checkpoint):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, Training)
         metrics = pl_module.take("train", top5=False) | pl_module.take("val")
+        self.gather_damaged()
         metrics["lr"] = self._lr
         if pl_module.telemetry is not None:
             metrics |= pl_module.telemetry.measure()
@@ -66,23 +81,35 @@ class Recorder(pl.callbacks.Checkpoint):
         self.epochs = (*self.epochs, epoch)
         if self.best is None or metrics["val/top1"] > self.epochs[self.best].metrics["val/top1"]:
             self.best = epoch.index
-            if self.keep_best:
+            if self.keep_best and self._writes:
                 save_tensors(pl_module.network.state_dict(), self.directory.best_file(epoch.index))
         temporary = self.directory.path / f".{self.directory.checkpoint_file.name}.new"
         try:
-            trainer.save_checkpoint(temporary)
-            temporary.replace(self.directory.checkpoint_file)
+            trainer.save_checkpoint(temporary)  # every rank has a part in this, and rank 0 writes
+            if self._writes:
+                temporary.replace(self.directory.checkpoint_file)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        self._forget_other_bests()
-        self.directory.add_epoch(epoch)
+        if self._writes:
+            self._forget_other_bests()
+            self.directory.add_epoch(epoch)
+
+    @property
+    def _writes(self) -> bool:
+        return self.shard.rank == 0
+
+    def gather_damaged(self) -> None:
+        """Count the images that any rank could not decode. Raises DataDamaged where they are too many."""
+        for found in of_all_ranks(dict(self.dataset.damaged), self.shard):
+            self.dataset.note_damaged(found)
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "run_key": self.directory.run_key,
             "best": self.best,
             "codes": list(self.codes),
+            "damaged": {split: dict(images) for split, images in self.dataset.damaged.items()},
             "epochs": [epoch.as_json() for epoch in self.epochs],
         }
 
@@ -90,8 +117,10 @@ class Recorder(pl.callbacks.Checkpoint):
         self.best = state_dict["best"]
         self.codes = tuple(dict.fromkeys([*state_dict["codes"], CODE]))
         self.epochs = tuple(Epoch.from_json(fields) for fields in state_dict["epochs"])
-        self._forget_other_bests()
-        self.directory.set_epochs(self.epochs)
+        self.dataset.note_damaged(state_dict["damaged"])
+        if self._writes:
+            self._forget_other_bests()
+            self.directory.set_epochs(self.epochs)
 
     def _forget_other_bests(self) -> None:
         for path in self.directory.best_files():

@@ -14,9 +14,10 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from pytorch_lightning.strategies import DDPStrategy
 from torch import nn
 
+from bnnlab.data.batching import Shard
 from bnnlab.data.config import image_shape, num_classes
 from bnnlab.data.dataset import Dataset
 from bnnlab.data.errors import DataError
@@ -25,11 +26,12 @@ from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.costs import costs_of
 from bnnlab.experiment.directory import RunDirectory, RunIsTaken
 from bnnlab.experiment.execution import Execution
-from bnnlab.experiment.failure import BadData, Failure, classify
+from bnnlab.experiment.failure import EXIT_CODES, Failure, RankFailed, classify, detail_of
 from bnnlab.experiment.fingerprint import environment
 from bnnlab.experiment.heartbeat import Heartbeat
 from bnnlab.experiment.holder import Process, this_process
-from bnnlab.experiment.lightning import Batches, Training
+from bnnlab.experiment.lightning import Batches, Place, Training
+from bnnlab.experiment.ranks import of_all_ranks, ranks
 from bnnlab.experiment.recorder import (
     Pulse,
     Recorder,
@@ -40,9 +42,12 @@ from bnnlab.experiment.recorder import (
 from bnnlab.models.config import build
 from bnnlab.models.transfer import load_weights
 from bnnlab.nn.counts import count
+from bnnlab.nn.global_batchnorm import with_global_batchnorm
 
 ENVIRONMENT = environment()
 """Of the code and libraries that this process has loaded; read once, where a preloaded server is the parent."""
+DAMAGED_SHOWN = 10
+"""Damaged images that a result names; it has the number of all."""
 
 
 def train(path: Path, execution: Execution, coordinator: Process | None = None) -> Failure | None:
@@ -76,38 +81,67 @@ def train(path: Path, execution: Execution, coordinator: Process | None = None) 
 
 
 def _train(directory: RunDirectory, config: RunConfig, execution: Execution, heartbeat: Heartbeat) -> None:
+    """Train in this process, and in as many more as `execution` asks for, of which this one is rank 0."""
+
+    def end(failure: RankFailed) -> None:
+        directory.set_failure(explain_failure(failure, directory))
+        os._exit(EXIT_CODES[failure.kind])
+
+    checkpoint = readable_checkpoint(directory, keep_best=_keeps_best(config))
+    if checkpoint is None:
+        directory.set_epochs(())
+    accelerator, _ = _device(execution, 0)
+    backend = "nccl" if accelerator == "gpu" else "gloo"
+    if execution.devices > 1:
+        heartbeat.doing = f"starting {execution.devices} processes"
+    with ranks(execution.devices, backend, _train_share, (directory.path, execution, checkpoint), end) as shard:
+        _train_share(shard, directory.path, execution, checkpoint, heartbeat)
+
+
+def _train_share(
+    shard: Shard, path: Path, execution: Execution, checkpoint: Path | None, heartbeat: Heartbeat | None = None
+) -> None:
+    """What each of the processes of a run does; rank 0 also writes the result."""
     started = time.time()
+    directory = RunDirectory(path)
+    config = directory.config()
+    heartbeat = heartbeat or Heartbeat(directory.heartbeat_file)  # one that never beats: rank 0 does, for all
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.set_num_threads(execution.threads)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    accelerator, device = _device(execution.device)
+    accelerator, device = _device(execution, shard.rank)
     heartbeat.doing = "loading the data"
-    dataset = _load(config, execution, device)
+    dataset = _load(config, execution, device, shard)
     heartbeat.doing = "building the network"
     torch.manual_seed(config.seed)
     network = build(config.model, image=image_shape(config.data), num_classes=num_classes(config.data))
     if config.training.init_from is not None:
         start_from(network, directory.path.parent / config.training.init_from.run_key / directory.weights_file.name)
-    module = Training(config, network, steps_per_epoch=len(dataset.train_batches(0)))
-    keep_best = config.evaluation != "paper"
-    recorder = Recorder(directory, keep_best=keep_best)
-    trainer = _trainer(config, accelerator, device, [recorder, Pulse(heartbeat)], directory.path)
+    counts = count(network, image_shape(config.data))
+    if shard.world > 1:
+        with_global_batchnorm(network)
+    module = Training(config, network, len(dataset.train_batches(0)), shard)
+    recorder = Recorder(directory, dataset, keep_best=_keeps_best(config), shard=shard)
+    trainer = _trainer(config, accelerator, device, [recorder, Pulse(heartbeat)], shard, directory.path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Lightning's advice on loaders and loggers that a run does not use
-        checkpoint = readable_checkpoint(directory, keep_best=keep_best)
-        if checkpoint is None:
-            directory.set_epochs(())
         trainer.fit(module, datamodule=Batches(dataset), ckpt_path=checkpoint, weights_only=True)
         if len(recorder.epochs) != config.training.epochs:
             raise RuntimeError(f"training ended after {len(recorder.epochs)} of {config.training.epochs} epochs")
         heartbeat.doing = "testing"
         metrics = _final_metrics(config, trainer, module, dataset, recorder, directory)
-    metrics |= costs_of(count(network, image_shape(config.data)))
+        recorder.gather_damaged()
+    weights = of_all_ranks(weights_digest(network), shard)
+    if len(set(weights)) > 1:
+        raise RuntimeError(f"the processes of this run ended with different weights: {', '.join(weights)}")
+    if shard.rank > 0:
+        return
     save_tensors(network.state_dict(), directory.weights_file, durable=True)
     provenance: dict[str, Any] = {
         **ENVIRONMENT,
         "code": "+".join(recorder.codes),
-        "device": device,
+        "device": device.partition(":")[0] if shard.world > 1 else device,
+        "devices": shard.world,
         "threads": execution.threads,
         "study": execution.study,
         "plan": execution.plan,
@@ -117,13 +151,19 @@ def _train(directory: RunDirectory, config: RunConfig, execution: Execution, hea
         "attempts": directory.attempts(),
         "best_epoch": recorder.best,
         "evaluation": config.evaluation,
-        "weights_sha256": weights_digest(network),
+        "weights_sha256": weights[0],
+        **_left_out(dataset),
     }
-    directory.set_result(metrics, provenance)
+    directory.set_result(metrics | costs_of(counts), provenance)
 
 
-def _load(config: RunConfig, execution: Execution, device: str) -> Dataset:
-    """The data set. Raises BadData where it is missing or damaged."""
+def _keeps_best(config: RunConfig) -> bool:
+    """Whether the weights of the best epoch are tested at the end."""
+    return config.evaluation != "paper"
+
+
+def _load(config: RunConfig, execution: Execution, device: str, shard: Shard) -> Dataset:
+    """The data set. Raises DataError where it is missing or damaged."""
     try:
         return load(
             config.data,
@@ -132,12 +172,19 @@ def _load(config: RunConfig, execution: Execution, device: str) -> Dataset:
             seed=config.seed,
             device=device,
             root=execution.data_root,
-            workers=execution.loader_workers,
+            workers=execution.decoding_processes,
+            shard=shard,
         )
-    except (DataError, OSError) as error:
+    except OSError as error:
         if classify(error)[0] in ("out_of_memory", "disk_full"):
             raise
-        raise BadData(str(error)) from error
+        raise DataError(str(error)) from error
+
+
+def _left_out(dataset: Dataset) -> dict[str, Any]:
+    """Images that no pass could decode: how many of them, and the first few with the reason."""
+    found = [f"{where}: {why}" for images in dataset.damaged.values() for where, why in images.items()]
+    return {"damaged_images": len(found), **({"damaged": found[:DAMAGED_SHOWN]} if found else {})}
 
 
 def _final_metrics(
@@ -184,18 +231,25 @@ def start_from(network: nn.Module, weights: Path) -> None:
 
 
 def _trainer(
-    config: RunConfig, accelerator: str, device: str, callbacks: list[pl.Callback], folder: Path
+    config: RunConfig, accelerator: str, device: str, callbacks: list[pl.Callback], shard: Shard, folder: Path
 ) -> pl.Trainer:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     index = int(device.partition(":")[2] or 0)
+    together = DDPStrategy(
+        # GlobalBatchNorm2d keeps the buffers equal. A broadcast would wait for ranks with fewer batches to validate on.
+        broadcast_buffers=False,
+        # DDP would regroup gradients after its first step. From three ranks on that changes the order of their sums,
+        # and a run that is taken up again, whose first step is another one, would end with other weights.
+        find_unused_parameters=shard.world > 2,
+    )
     return pl.Trainer(
         max_epochs=config.training.epochs,
         precision=config.training.precision,
         accelerator=accelerator,
-        devices=1 if accelerator == "cpu" else [index],
+        strategy="auto" if shard.world == 1 else together,
+        devices=shard.world if shard.world > 1 or accelerator == "cpu" else [index],
         callbacks=callbacks,
-        # Without it Lightning meets Slurm's variables with a requeue of its own; that is the engine's business.
-        plugins=[LightningEnvironment()],
+        plugins=[Place(shard)],
         reload_dataloaders_every_n_epochs=1,
         use_distributed_sampler=False,
         num_sanity_val_steps=0,
@@ -207,9 +261,15 @@ def _trainer(
     )
 
 
-def _device(wanted: str) -> tuple[str, str]:
+def _device(execution: Execution, rank: int) -> tuple[str, str]:
+    """Lightning's name of the accelerator, and PyTorch's of the device."""
+    wanted = execution.device
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted == "cuda" and execution.devices > 1:
+        if execution.devices > torch.cuda.device_count():
+            raise ValueError(f"{execution.devices} devices were asked for; there are {torch.cuda.device_count()}")
+        wanted = f"cuda:{rank}"
     accelerator = {"cuda": "gpu"}.get(wanted.partition(":")[0], wanted)
     return accelerator, wanted
 
@@ -217,7 +277,7 @@ def _device(wanted: str) -> tuple[str, str]:
 def explain_failure(error: Exception, directory: RunDirectory) -> Failure:
     """A failure in a sentence, with its kind. Final unless trying again may help, which the engine decides."""
     kind, cause = classify(error)
-    failure = Failure(kind, cause, directory.log_tail(), directory.attempts())
+    failure = Failure(kind, cause, directory.log_tail(), directory.attempts(), detail=detail_of(error))
     return replace(failure, final=not failure.may_pass)
 
 

@@ -8,9 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bnnlab.data.config import image_shape
 from bnnlab.experiment.config import RunConfig
-from bnnlab.models.config import resolve
 
 _TRUE = {"true", "1", "yes"}
 _STEMS = {
@@ -57,9 +55,7 @@ def to_config(options: Mapping[str, str], accuracies: Sequence[float]) -> tuple[
             "evaluation": "paper",
             "seed": int(float(options.get("seed", "123"))),
         }
-        config = RunConfig.model_validate(run)
-        model = resolve(config.model, image_shape(config.data))
-        return config.model_copy(update={"model": model}), tuple(notes)
+        return RunConfig.model_validate(run), tuple(notes)
     except _NotOurs as error:
         return None, (*notes, str(error))
     except ValidationError as error:

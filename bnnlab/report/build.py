@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 
@@ -15,6 +15,9 @@ from bnnlab.report.content import Section, Table
 from bnnlab.report.dashboard import DEFAULT, Dashboard
 from bnnlab.report.numbers import plural
 from bnnlab.report.study import StudyResults
+
+if TYPE_CHECKING:
+    from bnnlab.sweep.search.results import SearchResults
 
 
 def build_report(study: StudyResults, dashboard: Dashboard = DEFAULT) -> Report:
@@ -43,6 +46,8 @@ class Report:
     def tiles(self) -> list[tuple[str, str]]:
         """What a reader wants to know first: the runs by state, the verdicts by kind."""
         study, states = self.analysis.study, self.analysis.states
+        if study.search is not None:
+            return _search_tiles(study.search)
         runs = ", ".join(f"{count:,} {state}" for state, count in sorted(states.items()))
         verdicts = [found.verdict for found in self.analysis.judgements]
         counts = [f"{verdicts.count(verdict)} {verdict}" for verdict in Verdict if verdict in verdicts]
@@ -86,7 +91,7 @@ class Report:
     def json(self) -> dict[str, Any]:
         """What scripts rely on; accuracies and differences are fractions."""
         study = self.analysis.study
-        return {
+        found: dict[str, Any] = {
             "study": study.name,
             "profile": study.profile,
             "plan": study.plan,
@@ -96,21 +101,37 @@ class Report:
                     "n": cell.summary.n,
                     "planned": cell.summary.planned,
                     "metrics": {
-                        name: {"mean": found.mean, "std": found.std, "n": found.n}
-                        for name, found in cell.summary.metrics.items()
+                        name: {"mean": each.mean, "std": each.std, "n": each.n}
+                        for name, each in cell.summary.metrics.items()
                     },
                     "runs": list(cell.run_keys),
                 }
                 for cell in self.analysis.cells
             ],
-            "claims": [_claim(found, study.edited_claims) for found in self.analysis.judgements],
+            "claims": [_claim(judged, study.edited_claims) for judged in self.analysis.judgements],
         }
+        if study.search is not None:
+            from bnnlab.sweep.search.results import results_json  # Optuna is behind it
+
+            found["search"] = results_json(study.search)
+        return found
 
     @property
     def open_claims(self) -> tuple[Judgement, ...]:
         """The claims that are contradicted or could not be judged: what `--check` fails for."""
         upheld = (Verdict.REPLICATED, Verdict.DIRECTION_ONLY)
         return tuple(found for found in self.analysis.judgements if found.verdict not in upheld)
+
+
+def _search_tiles(search: SearchResults) -> list[tuple[str, str]]:
+    counts = search.counts()
+    others = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()) if state != "completed")
+    done = f"{counts.get('completed', 0)} of {search.budget} completed"
+    tiles = [("trials", f"{done}, {others}" if others else done)]
+    tiles.append(("seeds a trial", str(len(search.seeds))))
+    tiles += [("objective", f"{objective.direction} {objective.metric}") for objective in search.objectives]
+    tiles += [("constraint", constraint.text) for constraint in search.constraints]
+    return [*tiles, ("time", f"{search.seconds / 60:.1f} min")]
 
 
 def _claim(found: Judgement, edited: frozenset[str]) -> dict[str, Any]:

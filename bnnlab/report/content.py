@@ -58,6 +58,8 @@ class Figure:
     title: str
     description: str
     spec: Mapping[str, Any] = field(hash=False)
+    is_small: bool = False
+    """One of many alike, explained together by the text before them."""
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,21 @@ from pydantic import ValidationError
 
 from bnnlab.report.panels import (
     PANELS,
+    BestTrials,
+    Courses,
     Curves,
     Effects,
+    Front,
+    History,
+    Importance,
     Panel,
     PaperTable,
+    Parallel,
     Pareto,
     Provenance,
     Runs,
+    Slices,
+    Trials,
     Verdicts,
 )
 from bnnlab.sweep.document import Node, load_document
@@ -42,6 +50,12 @@ DEFAULT = Dashboard(
     (Verdicts(), PaperTable(), Effects(), Curves(), Pareto(), Runs(), Provenance()),
 )
 """What a study without a dashboard gets."""
+SEARCH = Dashboard(
+    "search",
+    "Search",
+    (Front(), BestTrials(), History(), Importance(), Slices(), Parallel(), Courses(), Trials(), Provenance()),
+)
+"""What a search without a dashboard gets; `dashboards/search.yaml` says the same, to be changed."""
 
 
 def read_dashboard(path: Path) -> Dashboard:

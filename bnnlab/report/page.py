@@ -89,10 +89,17 @@ def _asset(name: str) -> str:
 
 def _section(section: Section, anchor: str) -> str:
     parts = [f'<section id="{anchor}"><h2>{escape(section.title)}</h2>']
-    for is_figures, group in groupby(section.blocks, lambda block: isinstance(block, Figure)):
+    for kind, group in groupby(section.blocks, _grid):
         shown = "\n".join(_block(block) for block in group)
-        parts.append(f'<div class="figures">{shown}</div>' if is_figures else shown)
+        parts.append(f'<div class="{kind}">{shown}</div>' if kind else shown)
     return "\n".join([*parts, "</section>"])
+
+
+def _grid(block: Block) -> str:
+    """The grid that a block stands in; "" for none."""
+    if not isinstance(block, Figure):
+        return ""
+    return "figures small" if block.is_small else "figures"
 
 
 def _block(block: Block) -> str:
@@ -117,12 +124,13 @@ def _text(text: Text) -> str:
 def _figure(figure: Figure) -> str:
     # Inside a script element only "</" and "<!--" can end or confuse it; "\u003c" is the same character to
     # JSON.
+    caption = "" if figure.is_small else f'<figcaption class="note">{escape(figure.description)}</figcaption>'
     spec = json.dumps(figure.spec, separators=(",", ":"), ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
     return (
         f'<figure id="{figure.name}"><h3>{escape(figure.title)}</h3>'
         f'<div class="chart" role="img" aria-label="{escape(figure.description, quote=True)}"></div>'
         f'<script type="application/json">{spec}</script>'
-        f'<figcaption class="note">{escape(figure.description)}</figcaption></figure>'
+        f"{caption}</figure>"
     )
 
 

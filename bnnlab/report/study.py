@@ -5,9 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bnnlab.paper.claims import Claim
 from bnnlab.paper.observation import Observation
+
+if TYPE_CHECKING:
+    from bnnlab.sweep.search.results import SearchResults
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class StudyResults:
     """Where each run is to be seen (in MLflow), by run key."""
     reused: Mapping[str, str] = field(default_factory=dict)
     """The study that trained a run which this one found finished, by run key."""
-    importances: Mapping[str, float] | None = None
-    """How much of the objective each searched value decides, as the search's own evaluator has it; None for a
-    study, where the grid tells."""
+    search: SearchResults | None = None
+    """The trials, where the runs are those of a search; None for a study, whose grid was given."""
+    commands: Mapping[int, str] = field(default_factory=dict)
+    """What trains a trial again under more seeds, by its number."""
     provenance: Mapping[str, str] = field(default_factory=dict)
     """What else a reader may ask for: "code version", "machine", "started"... Part of the page's bytes."""

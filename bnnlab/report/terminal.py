@@ -16,10 +16,12 @@ from bnnlab.report.content import Cell, Figure, Section, Table, Text
 TONES = {
     "replicated": "bold green",
     "finished": "green",
+    "completed": "green",
     "direction only": "bold yellow",
     "running": "yellow",
     "contradicted": "bold red",
     "failed": "red",
+    "diverged": "red",
     "inconclusive": "dim",
     "incomplete": "dim",
     "not comparable": "cyan",
@@ -55,7 +57,9 @@ def _table(table: Table) -> Iterator[RenderableType]:
     grid = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for at in kept:
         column = table.columns[at]
-        grid.add_column(column.title, justify=column.align, overflow="fold", no_wrap=column.align == "right")
+        grid.add_column(
+            column.title, justify=column.align, overflow="fold", no_wrap=column.align == "right", min_width=6
+        )
     lines = table.lines[:MAX_LINES] if table.is_long else table.lines
     for line in lines:
         grid.add_row(*(_cell(line.cells[at]) for at in kept))

@@ -129,19 +129,16 @@ class Engine:
 
     def _sort(self, runs: Sequence[PlannedRun]) -> None:
         finished: set[str] = set()
-        seen: set[str] = set()
-        for run in runs:
-            if run.run_key in seen:
-                continue
-            seen.add(run.run_key)
-            directory = self.ledger.directory(run.run_key)
-            state = directory.state()
+        planned = {run.run_key: run for run in runs}
+        standings = self.ledger.standings(planned)
+        for run in planned.values():
+            state = standings[run.run_key].state
             if state is RunState.FINISHED:
                 finished.add(run.run_key)
                 self.outcome.reused.append(run.run_key)
                 self._tell(RunReused(run))
                 continue
-            failure = directory.failure() if state is RunState.FAILED else None
+            failure = self.ledger.directory(run.run_key).failure() if state is RunState.FAILED else None
             start = run.starts_from
             if failure is not None and not self.policy.retry_failed:
                 self._give_up(run, failure, earlier=True)

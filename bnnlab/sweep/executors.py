@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.execution import Execution, cores
 from bnnlab.sweep.executor import Executor, NoExecutor
 from bnnlab.sweep.executor_config import ExecutorConfig, ExecutorName, LocalConfig
 from bnnlab.sweep.gpus import torch_has_cuda, visible_gpus
-from bnnlab.sweep.local import LocalExecutor, cores
+from bnnlab.sweep.local import LocalExecutor
 
 EXTRAS = {"slurm": "submitit", "ray": "ray"}
 """Executors that need an extra, and the library that it brings."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory
@@ -16,10 +18,14 @@ from bnnlab.experiment.record import RunRecord, RunState
 from bnnlab.paper.observation import Observation
 from bnnlab.paper.wiki import ReferenceRun
 from bnnlab.sweep.plan import Plan, PlannedRun, starting_runs
+from bnnlab.sweep.samples import Sample, samples_of
+from bnnlab.sweep.standing import Standing, Standings
+from bnnlab.sweep.workload import workload_of
 
 PLANS = ".plans"
 REPLACED = ".replaced"
 REFERENCES = ".references"
+PILOTS = ".pilots.json"
 PROJECTED = "projected.json"
 LINKS = "links.json"
 
@@ -52,12 +58,33 @@ class Ledger:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._standings = Standings(root)
 
     def directory(self, run_key: str) -> RunDirectory:
         return RunDirectory(self.root / run_key)
 
     def state(self, run_key: str) -> RunState:
         return self.directory(run_key).state()
+
+    def standings(self, run_keys: Iterable[str]) -> dict[str, Standing]:
+        """Where many runs stand, by key: the way to look at thousands of them."""
+        return self._standings.of(run_keys)
+
+    def samples(self) -> dict[str, list[Sample]]:
+        """What each kind of work took: in finished runs, or else in pilots."""
+        try:
+            pilots = TypeAdapter(dict[str, Sample]).validate_python(read_json(self.root / PILOTS) or {})
+        except ValidationError:
+            pilots = {}
+        piloted = {workload: [sample] for workload, sample in pilots.items()}
+        return piloted | samples_of(self.standings(self.run_keys()).values())
+
+    def save_pilot(self, config: RunConfig, sample: Sample) -> None:
+        """Remember what a pilot of a run took."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        known = read_json(self.root / PILOTS)
+        known = known if isinstance(known, dict) else {}
+        write_json(self.root / PILOTS, known | {workload_of(config.as_json()): asdict(sample)})
 
     def record(self, run: PlannedRun) -> RunRecord:
         return self.directory(run.run_key).record(run.config)
@@ -68,10 +95,27 @@ class Ledger:
             return []
         return sorted(path.name for path in self.root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
-    def observations(self, runs: tuple[PlannedRun, ...]) -> tuple[Observation, ...]:
-        """What is recorded of each planned run, once for each of its places in the study."""
-        records = ((run, self.record(run)) for run in runs)
+    def observations(self, runs: Sequence[PlannedRun], *, curves: bool = True) -> tuple[Observation, ...]:
+        """What is recorded of each planned run, once for each of its places in the study.
+
+        Without `curves` the records have no epochs, and thousands of them are read in a moment.
+        """
+        standings = self.standings(run.run_key for run in runs)
+        records = ((run, self._record(run, standings[run.run_key], curves)) for run in runs)
         return tuple(Observation(axes, run.seed, record) for run, record in records for axes in (run.axes, *run.also))
+
+    def _record(self, run: PlannedRun, standing: Standing, curves: bool) -> RunRecord:
+        if curves and standing.epochs:
+            return self.record(run)
+        provenance = standing.provenance
+        return RunRecord(
+            run_key=run.run_key,
+            config=run.config,
+            state=standing.state,
+            metrics=standing.metrics,
+            cause=standing.cause,
+            provenance=None if provenance is None else {name: str(value) for name, value in provenance.items()},
+        )
 
     def put_aside(self, run_key: str) -> Path | None:
         """Make room to train a run again; what was there is kept under `runs/.replaced/`.

@@ -16,7 +16,7 @@ from multiprocessing.connection import wait as wait_for_any
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from bnnlab.experiment.execution import Execution
+from bnnlab.experiment.execution import Execution, cores
 from bnnlab.experiment.holder import this_process
 from bnnlab.sweep.executor import Exit, Job, SubmissionFailed
 from bnnlab.sweep.seats import CPU, Seat, Seats
@@ -26,11 +26,6 @@ PRELOAD = ("bnnlab.experiment.run",)
 SERVER_DIED = 255
 """What multiprocessing says of every process when the forkserver itself has ended: it does not know."""
 MEMORY_EVENTS = Path("/sys/fs/cgroup/memory.events")
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LocalExecutor:

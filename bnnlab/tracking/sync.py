@@ -25,7 +25,7 @@ def sync_plan(project: Project, ledger: Ledger, plan: Plan | SavedPlan, describe
         projection = Projection(open_client(project), project, ledger, plan)
         for run in plan.all_runs:
             projection.bring(run)
-        states = [ledger.state(run.run_key) for run in plan.all_runs]
+        states = [found.state for found in ledger.standings(run.run_key for run in plan.all_runs).values()]
         projection.close_parent(parent_status(states), describe(projection))
     return sum(state is not RunState.PENDING for state in states)
 

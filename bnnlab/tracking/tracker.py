@@ -77,7 +77,9 @@ class Tracker:
         self._bring_over()
         try:
             if self._projection is not None and self.problem is None:
-                states = [self.ledger.state(run.run_key) for run in self.plan.all_runs]
+                states = [
+                    found.state for found in self.ledger.standings(r.run_key for r in self.plan.all_runs).values()
+                ]
                 note = finish(self._projection)
                 self._projection.close_parent(parent_status(states, failed=bool(self._failures)), note)
                 self.complete = True

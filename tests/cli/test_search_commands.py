@@ -76,3 +76,17 @@ def test_a_search_trains_answers_and_goes_on_with_a_larger_budget(tmp_path: Path
     assert "trial_000.yaml" in files or "front.yaml" in files
     assert bnnlab(tmp_path, "plan", f"reports/tiny-default/best/{files[0]}").returncode == 0
     assert "3 runs are in MLflow as in the ledger" in bnnlab(tmp_path, "sync", "spec.yaml").stderr
+    page = tmp_path / "reports/tiny-default/report.html"
+    swept = page.read_bytes()
+    page.unlink()
+    report = bnnlab(tmp_path, "report", "spec.yaml", "--json")
+    assert report.returncode == 0, report.stderr
+    assert page.read_bytes() == swept
+    found = json.loads(report.stdout)
+    assert sorted(cell["axes"]["width"] for cell in found["cells"]) == ["16", "32", "48"]
+    assert found["search"]["counts"] == {"completed": 3, "refused": 1}
+    artifacts = {path.name for path in (tmp_path / "mlartifacts").rglob("*") if path.is_file()}
+    assert {"report.html", "report.md", files[0]} <= artifacts
+    shown = bnnlab(tmp_path, "report", "spec.yaml", "--check")
+    assert shown.returncode == 0
+    assert "3 of 9 completed, 1 refused" in shown.stdout

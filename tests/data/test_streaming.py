@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import signal
+import time
 
 import pytest
 import torch
@@ -107,6 +111,39 @@ def test_workers_change_neither_batches_nor_their_order(count, batch_size, world
         assert numbers(runs[0].test_batches()) == numbers(runs[1].test_batches())
 
 
+@pytest.mark.slow
+def test_decoding_processes_end_with_the_process_that_trains_however_that_ends():
+    context = multiprocessing.get_context("forkserver")
+    ours, theirs = context.Pipe()
+    trainer = context.Process(target=train_and_tell, args=(theirs,))
+    trainer.start()
+    workers = ours.recv()
+    assert len(workers) == 2
+    trainer.kill()
+    trainer.join()
+    for pid in workers:
+        wait_until_gone(pid)
+
+
+def train_and_tell(connection):
+    """Runs in a process of its own."""
+    batches = iter(streamed(ShadeImages(30), workers=2).train_batches(0))
+    next(batches)
+    connection.send([process.pid for process in multiprocessing.active_children()])
+    time.sleep(600)
+
+
+def wait_until_gone(pid):
+    for _ in range(600):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    pytest.fail("a decoding process outlives the process that it works for")
+
+
 def test_a_validation_in_the_middle_of_an_epoch_does_not_end_it():
     data = streamed(ShadeImages(30))
     whole_epoch = numbers(data.train_batches(0))
@@ -149,14 +186,14 @@ class TestDamagedImages:
             batches = numbers(data.train_batches(0))
         assert [len(batch) for batch in batches] == [10, 10], "other processes count on the size"
         assert {n for batch in batches for n in batch} == set(range(2, 22)) - {5, 9}
-        assert sorted(data.damaged) == ["image 5", "image 9"]
+        assert sorted(data.damaged["train"]) == ["image 5", "image 9"]
         assert "image 5: not a whole image" in caplog.text
 
     def test_they_are_reported_once_over_many_epochs(self):
         data = streamed(ShadeImages(22, damaged=[5, 9]), max_damaged=0.1)
         for epoch in range(4):
             numbers(data.train_batches(epoch))
-        assert len(data.damaged) == 2
+        assert len(data.damaged["train"]) == 2
 
     def test_they_are_left_out_of_an_evaluation(self):
         data = streamed(ShadeImages(10), test=ShadeImages(11, damaged=[3]), max_damaged=0.1, batch_size=4)

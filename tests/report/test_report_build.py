@@ -184,9 +184,6 @@ STUDIES = {
     "broken": broken_study(),
     "empty": EMPTY,
     "no claims": simulated(seeds=2, epochs=8, claims=(), compare_with=None),
-    "search": simulated(
-        seeds=1, epochs=8, claims=(), compare_with=None, importances={"scaling": 0.7, "estimator": 0.3}
-    ),
 }
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnnlab.experiment.config import RunConfig
+from bnnlab.experiment.config import NUMERICS_VERSION, RunConfig
 from bnnlab.sweep.plan import Plan, read_plan
 from bnnlab.sweep.spec import label_of
 
@@ -137,6 +139,31 @@ def test_a_run_key_survives_the_way_through_json(tmp_path: Path) -> None:
         again = RunConfig.model_validate_json(run.config.model_dump_json())
         assert again == run.config
         assert again.run_key == run.run_key
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    rate=st.floats(1e-6, 1.0),
+    seeds=st.lists(st.integers(0, 2**32 - 1), min_size=2, max_size=4, unique=True),
+    start=st.sampled_from(["", "init_from: {model: {precision: full}}", "init_from: {seed: 3, training: {epochs: 7}}"]),
+)
+def test_keys_are_digests_of_the_whole_configuration(
+    tmp_path_factory: pytest.TempPathFactory, rate: float, seeds: list[int], start: str
+) -> None:
+    """Replicates share the work of a key; it is still the digest of all fields, sorted, with the numerics version."""
+    text = BASE.replace("epochs: 2,", f"epochs: 2, {start}, " if start else "epochs: 2,") + (
+        f"axes:\n  training.optimizer.lr: [{rate!r}, 2.0]\nseeds: {seeds}\n"
+    )
+    for run in plan_of(tmp_path_factory.mktemp("plan"), text).all_runs:
+        assert run.config.as_json() == run.config.model_dump(mode="json")
+        assert run.run_key == digest({"config": run.config.as_json(), "numerics": NUMERICS_VERSION})
+        cell = {name: value for name, value in run.config.as_json().items() if name != "seed"}
+        assert run.cell == digest({"config": cell, "numerics": NUMERICS_VERSION})
+
+
+def digest(value: object) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
+import os
 import random
+import signal
+import sys
 from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -23,6 +27,7 @@ from bnnlab.sweep import engine
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.reading import read_spec
 from bnnlab.sweep.search.journal import coordinating, search_folder
+from bnnlab.sweep.search.results import search_results
 from bnnlab.sweep.search.spec import Search
 
 SEARCH = """\
@@ -34,10 +39,6 @@ SEARCH = """\
   budget: {trials: TRIALS}
   enqueue: {first: {lr: 0.01}, second: {lr: 0.1, eps: 1e-8, batch_size: 64}}
 """
-
-
-OPENING = 200
-"""Bytes that a session adds to the journal which finds nothing to do, and to spare."""
 
 
 def accuracy(config: RunConfig, epoch: int) -> float:
@@ -53,12 +54,41 @@ def read(folder: Path, trials: int, seeds: str = "[0]") -> tuple[Search, Ledger]
     return search, Ledger(folder / "runs")
 
 
-def session(folder: str, trials: int, seeds: str, slots: int, ready: Connection) -> None:
-    """What a process does until it is killed."""
-    engine.TICK_S = 0.005
+class Killer:
+    """Counts what this process changes in a folder, and kills it right before one of the changes.
+
+    The clock has no part in it: a kill falls into the same step of a search on a fast machine and on a slow one.
+    """
+
+    def __init__(self, folder: str, at: float) -> None:
+        self.folder, self.at, self.changes = folder, at, 0
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, args: tuple[Any, ...]) -> None:
+        if event == "open":
+            path, _, flags = args
+            changes = isinstance(path, str | os.PathLike) and bool(flags & (os.O_WRONLY | os.O_RDWR))
+        elif event in ("os.rename", "os.remove", "os.symlink", "os.link", "os.mkdir"):
+            path, changes = args[1] if event in ("os.symlink", "os.link") else args[0], True
+        else:
+            return
+        if changes and str(path).startswith(self.folder):
+            self.changes += 1
+            if self.changes == self.at:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def session(folder: str, trials: int, seeds: str, slots: int, kill_at: float, changes: Connection) -> None:
+    """What a process does until it is killed; tells how many changes it made where it is not."""
+    engine.READ_EVERY_S = 0.0
     search, ledger = read(Path(folder), trials, seeds)
-    ready.send_bytes(b"!")
+    killer = Killer(str(ledger.root), kill_at)
     run_search(search, ledger, FakeExecutor(accuracy, slots))
+    changes.send(killer.changes)
+
+
+def completed(search: Search, ledger: Ledger) -> int:
+    return search_results(search, ledger).counts().get("completed", 0)
 
 
 def check(search: Search, ledger: Ledger, trials: int) -> None:
@@ -85,33 +115,43 @@ def check(search: Search, ledger: Ledger, trials: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kills", "longest_s", "slots", "seeds"),
+    ("kills", "slots", "seeds"),
     [
-        pytest.param(10, 0.3, 3, "[0, 1]", id="10 kills"),
-        pytest.param(50, 0.08, 1, "[0]", id="50 kills, one worker", marks=pytest.mark.slow),
-        pytest.param(50, 0.05, 4, "[0, 1]", id="50 kills, four workers", marks=pytest.mark.slow),
+        pytest.param(10, 3, "[0, 1]", id="10 kills"),
+        pytest.param(50, 1, "[0]", id="50 kills, one worker", marks=pytest.mark.slow),
+        pytest.param(50, 4, "[0, 1]", id="50 kills, four workers", marks=pytest.mark.slow),
     ],
 )
-def test_killed_at_any_moment_the_same_command_goes_on(
-    tmp_path: Path, kills: int, longest_s: float, slots: int, seeds: str
-) -> None:
+def test_killed_at_any_moment_the_same_command_goes_on(tmp_path: Path, kills: int, slots: int, seeds: str) -> None:
     trials, chance = 40, random.Random(kills + slots)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["test_search_kills"])
-    search, ledger = read(tmp_path, trials, seeds)
-    journal = search_folder(ledger, search) / "journal.log"
-    sizes = []
-    for _ in range(kills):
-        ready, signal = context.Pipe(duplex=False)
-        process = context.Process(target=session, args=(str(tmp_path), trials, seeds, slots, signal))
+
+    def run(name: str, kill_at: float) -> tuple[int | None, int]:
+        (tmp_path / name).mkdir(exist_ok=True)
+        receive, send = context.Pipe(duplex=False)
+        process = context.Process(target=session, args=(str(tmp_path / name), trials, seeds, slots, kill_at, send))
         process.start()
-        assert ready.poll(60)
-        process.join(chance.uniform(0.0, longest_s))
-        process.kill()
         process.join()
+        return process.exitcode, receive.recv() if process.exitcode == 0 else 0
+
+    code, changes = run("quiet", math.inf)
+    assert code == 0
+    search, ledger = read(tmp_path / "quiet", trials, seeds)
+    check(search, ledger, trials)
+
+    (tmp_path / "killed").mkdir()
+    search, ledger = read(tmp_path / "killed", trials, seeds)
+    journal = search_folder(ledger, search) / "journal.log"
+    sizes = [0]
+    for _ in range(kills):
+        # On average 0.8 of its share of the changes is done before each kill, so that the last one falls before the end.
+        code, _ = run("killed", chance.randint(1, round(1.6 * changes / kills)))
+        assert code == -signal.SIGKILL
         sizes.append(journal.stat().st_size if journal.exists() else 0)
-    # The kills fell into the search, not before or after it.
-    assert sum(after - before > OPENING for before, after in pairwise([0, *sizes])) >= kills / 5
+    assert sum(after > before for before, after in pairwise(sizes)) > 0.8 * kills
+    before = completed(search, ledger)
+    assert trials / 4 < before < trials  # the kills fell all over the search, and none of them after its end
     coordinator, _ = run_search(search, ledger, FakeExecutor(accuracy, slots))
     assert coordinator.ended == "40 of 40 trials are completed"
     check(search, ledger, trials)

@@ -231,11 +231,13 @@ def test_the_best_trials_are_studies_that_train_the_same_cells(tmp_path: Path) -
     run_search(search, ledger, FakeExecutor(by_width, with_costs=True))
     found = results(search, ledger)
     written = write_best(search, found, tmp_path / "best")
-    assert [path.name for path in written[:-1]] == [f"trial_{number:03}.yaml" for number in found.front]
-    for path, number in zip(written[:-1], found.front, strict=True):
+    assert [path.name for path in written[:-1]] == [f"trial_{trial.number:03}.yaml" for trial in found.best]
+    assert sorted(trial.number for trial in found.best) == list(found.front)
+    for path, trial in zip(written[:-1], found.best, strict=True):
         runs = read_plan(path).runs
-        assert {run.cell for run in runs} == {found.trial(number).cell}
+        assert {run.cell for run in runs} == {trial.cell}
         assert len(runs) == 5
+    assert written[-1].name == "front.yaml"
     assert {run.cell for run in read_plan(written[-1]).runs} == {found.trial(number).cell for number in found.front}
 
 

@@ -10,6 +10,12 @@ from bnnlab.report.panels.paper_table import PaperTable
 from bnnlab.report.panels.pareto import Pareto
 from bnnlab.report.panels.provenance import Provenance
 from bnnlab.report.panels.runs import Runs
+from bnnlab.report.panels.search.courses import Courses
+from bnnlab.report.panels.search.front import Front
+from bnnlab.report.panels.search.history import History
+from bnnlab.report.panels.search.parallel import Parallel
+from bnnlab.report.panels.search.slices import Slices
+from bnnlab.report.panels.search.trials import BestTrials, Trials
 from bnnlab.report.panels.telemetry import Telemetry
 from bnnlab.report.panels.text import Note
 from bnnlab.report.panels.verdicts import Verdicts
@@ -25,19 +31,33 @@ PANELS: dict[str, type[Panel]] = {
     "telemetry": Telemetry,
     "runs": Runs,
     "provenance": Provenance,
+    "front": Front,
+    "best_trials": BestTrials,
+    "history": History,
+    "slices": Slices,
+    "parallel": Parallel,
+    "courses": Courses,
+    "trials": Trials,
 }
 
 __all__ = [
     "PANELS",
+    "BestTrials",
+    "Courses",
     "Curves",
     "Effects",
+    "Front",
+    "History",
     "Importance",
     "Note",
     "Panel",
     "PaperTable",
+    "Parallel",
     "Pareto",
     "Provenance",
     "Runs",
+    "Slices",
     "Telemetry",
+    "Trials",
     "Verdicts",
 ]

@@ -1,4 +1,4 @@
-"""Which axis decides the result: the share of the variance that its levels explain."""
+"""What decides the result: of a study the share of the variance that an axis explains, of a search PED-ANOVA."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from bnnlab.report import charts
 from bnnlab.report.analysis import Analysis
 from bnnlab.report.content import Cell, Column, Figure, Line, Section, Table, Text
 from bnnlab.report.panel import Panel
+from bnnlab.report.panels.search.importance import parameter_importance
 
 
 class Importance(Panel):
-    """The search's own importances where there is a search, else omega squared of each axis."""
+    """PED-ANOVA of each parameter where there is a search, else omega squared of each axis."""
 
     panel: Literal["importance"] = "importance"
     metric: str | None = None
@@ -27,18 +28,16 @@ class Importance(Panel):
         """A figure and a table, the most important first."""
         title = self.title or "What decides the result"
         name = self.metric or analysis.metric
-        given = analysis.study.importances
-        shares = dict(given) if given is not None else axis_shares(analysis.study.observations, name)
+        if analysis.study.search is not None:
+            return parameter_importance(analysis.study.search, title)
+        shares = axis_shares(analysis.study.observations, name)
         if not shares:
             return Section(title, (Text("No axis has two finished runs on two of its levels yet."),))
         ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-        if given is not None:
-            caption = "Importance of each searched value for the objective, as the search's evaluator has it."
-        else:
-            caption = (
-                f"Share of the variance of {describe_metric(name).title} between runs that the levels of each axis "
-                "explain by themselves (omega squared, Hays 1963); the rest is interaction and seeds."
-            )
+        caption = (
+            f"Share of the variance of {describe_metric(name).title} between runs that the levels of each axis "
+            "explain by themselves (omega squared, Hays 1963); the rest is interaction and seeds."
+        )
         keys = tuple(run.run_key for run in analysis.study.observations if run.value(name) is not None and run.run_key)
         table = Table(
             "importance",

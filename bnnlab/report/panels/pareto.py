@@ -32,7 +32,7 @@ class Pareto(Panel):
         points = {cost: _points(analysis, cost) for cost in self.against}
         if not any(points.values()):
             return Section(title, (Text("No finished run has recorded its accuracy and its size yet."),))
-        reference = _reference_rows(analysis.dataset)
+        reference = reference_rows(analysis.dataset)
         for cost, found in points.items():
             if found:
                 blocks.append(_figure(cost, found, reference))
@@ -97,7 +97,8 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> set[int]:
     return front
 
 
-def _reference_rows(dataset: str | None) -> list[Row]:
+def reference_rows(dataset: str | None) -> list[Row]:
+    """The published networks that were trained and tested on a data set."""
     rows: dict[str, Row] = {}
     for table in TABLES.values():
         for row in table.rows:

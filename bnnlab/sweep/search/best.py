@@ -16,24 +16,33 @@ from bnnlab.sweep.search.spec import Search
 SEEDS = (0, 1, 2, 3, 4)
 
 
+def best_studies(search: Search, results: SearchResults) -> dict[str, str]:
+    """The text of a study for each of the best trials, and of one that compares them all, by the file's name."""
+    texts = {study_file(trial): _text(_study(search, trial)) for trial in results.best}
+    if len(results.best) > 1:
+        texts[comparison_file(results)] = _text(_comparison(search, results))
+    return texts
+
+
+def study_file(trial: TrialResult) -> str:
+    return f"trial_{trial.number:03}.yaml"
+
+
+def comparison_file(results: SearchResults) -> str:
+    return "front.yaml" if len(results.objectives) > 1 else "best.yaml"
+
+
 def write_best(search: Search, results: SearchResults, folder: Path) -> list[Path]:
-    """Write a file for each trial of the front, and `front.yaml` that compares them all. Gives the paths."""
-    chosen = [results.trial(number) for number in results.front]
-    if not chosen:
+    """Write those studies, in place of what an earlier session wrote. Gives the paths."""
+    texts = best_studies(search, results)
+    if not texts:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     for stale in folder.glob("*.yaml"):
         stale.unlink()
-    written = []
-    for trial in chosen:
-        path = folder / f"trial_{trial.number:03}.yaml"
-        replace_file(path, _text(_study(search, trial)).encode())
-        written.append(path)
-    if len(chosen) > 1:
-        path = folder / "front.yaml"
-        replace_file(path, _text(_comparison(search, chosen)).encode())
-        written.append(path)
-    return written
+    for name, text in texts.items():
+        replace_file(folder / name, text.encode())
+    return [folder / name for name in texts]
 
 
 def _study(search: Search, trial: TrialResult) -> dict[str, Any]:
@@ -46,17 +55,20 @@ def _study(search: Search, trial: TrialResult) -> dict[str, Any]:
     }
 
 
-def _comparison(search: Search, trials: list[TrialResult]) -> dict[str, Any]:
+def _comparison(search: Search, results: SearchResults) -> dict[str, Any]:
     """One study whose axis is the trial: its levels move whole sections, as trials may differ in anything."""
-    bases = {f"trial_{trial.number:03}": _base(search, trial) for trial in trials}
+    what, trials = Path(comparison_file(results)).stem, "best trials"
+    if len(results.objectives) > 1:
+        trials = "trials on the front"
+    bases = {Path(study_file(trial)).stem: _base(search, trial) for trial in results.best}
     first = next(iter(bases.values()))
     same = {name: section for name, section in first.items() if all(b[name] == section for b in bases.values())}
     levels = {
         label: {name: section for name, section in base.items() if name not in same} for label, base in bases.items()
     }
     return {
-        "name": f"{search.study}-front",
-        "question": f"How do the trials on the front of {search.title} compare under more seeds?",
+        "name": f"{search.study}-{what}",
+        "question": f"How do the {trials} of {search.title} compare under more seeds?",
         "base": same,
         "axes": {"trial": levels},
         "seeds": list(SEEDS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +10,14 @@ from statistics import fmean
 from typing import Any, Literal
 
 import optuna
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState
 
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.search.front import front, hypervolume
+from bnnlab.sweep.search.front import dominates, front, hypervolume
 from bnnlab.sweep.search.journal import read_study, search_folder, spent
 from bnnlab.sweep.search.objectives import Constraint, Objective
-from bnnlab.sweep.search.space import Value
+from bnnlab.sweep.search.space import Parameter, Value
 from bnnlab.sweep.search.spec import Search
 
 State = Literal[
@@ -23,6 +25,20 @@ State = Literal[
 ]  # fmt: skip
 MIN_TRIALS_FOR_IMPORTANCE = 10
 """With fewer completed trials PED-ANOVA's best tenth is a single one."""
+BEST = 5
+"""Trials that a search for one objective is remembered by; with several objectives the front decides."""
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What was searched by one name: a range of numbers, or words."""
+
+    name: str
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    choices: tuple[str, ...] = ()
+    """In the order of the file; empty for numbers."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,21 @@ class TrialResult:
     def is_feasible(self) -> bool:
         return all(excess <= 0 for excess in self.constraints.values())
 
+    def value(self, metric: str) -> float | None:
+        """An objective's value, else the mean of a final metric; None where neither is known."""
+        found = self.values.get(metric)
+        return self.metrics.get(metric) if found is None else found
+
+    @property
+    def summary(self) -> str:
+        """ "growth_rate=16 blocks=2-2-2-2": the elements of a list together."""
+        shown: dict[str, list[str]] = {}
+        for name, value in self.point.items():
+            whole = re.sub(r"_\d+$", "", name)
+            text = f"{value:.4g}" if isinstance(value, float) else str(value)
+            shown.setdefault(whole if f"{whole}_1" in self.point else name, []).append(text)
+        return " ".join(f"{name}={'-'.join(texts)}" for name, texts in shown.items())
+
 
 @dataclass(frozen=True)
 class SearchResults:
@@ -58,6 +89,7 @@ class SearchResults:
     question: str
     profile: str
     search_id: str
+    parameters: tuple[Searched, ...]
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...]
     seeds: tuple[int, ...]
@@ -72,7 +104,6 @@ class SearchResults:
     importances: Mapping[str, Mapping[str, float]]
     """Share of each parameter, by objective (PED-ANOVA on completed trials); empty with few of them."""
     journal: str
-    compare_with: str | None
 
     @property
     def completed(self) -> tuple[TrialResult, ...]:
@@ -80,6 +111,27 @@ class SearchResults:
 
     def trial(self, number: int) -> TrialResult:
         return self.trials[number]
+
+    @property
+    def best(self) -> tuple[TrialResult, ...]:
+        """The front from the first objective's best on; for one objective its best few trials, the best first."""
+        sign, metric = self.objectives[0].sign, self.objectives[0].metric
+        chosen = [self.trial(number) for number in self.front]
+        if len(self.objectives) == 1:
+            chosen = [trial for trial in self.completed if trial.is_feasible]
+        ordered = sorted(chosen, key=lambda trial: (sign * trial.values[metric], trial.number))
+        return tuple(ordered[:BEST] if len(self.objectives) == 1 else ordered)
+
+    @property
+    def worst(self) -> Mapping[str, float]:
+        """The worst feasible value of each objective, against which the history's hypervolume is taken."""
+        good = [trial for trial in self.completed if trial.is_feasible]
+        return {o.metric: o.sign * max(o.sign * t.values[o.metric] for t in good) for o in self.objectives if good}
+
+    def beaten_by(self, trial: TrialResult) -> tuple[int, ...]:
+        """The trials of the front that are nowhere worse than this one and somewhere better."""
+        mine = _vector(trial, self.objectives)
+        return tuple(n for n in self.front if dominates(_vector(self.trial(n), self.objectives), mine))
 
     def counts(self) -> dict[str, int]:
         """How many trials ended in each state."""
@@ -103,6 +155,7 @@ def search_results(search: Search, ledger: Ledger) -> SearchResults:
         question=search.question,
         profile=search.profile,
         search_id=search.search_id,
+        parameters=tuple(_searched(parameter) for parameter in search.space.parameters),
         objectives=search.objectives,
         constraints=search.constraints,
         seeds=search.seeds,
@@ -113,7 +166,6 @@ def search_results(search: Search, ledger: Ledger) -> SearchResults:
         history=_history(good, vectors, search.objectives),
         importances=_importances(study, search.objectives, sum(t.state == "completed" for t in trials)),
         journal=str(folder / "journal.log"),
-        compare_with=search.compare_with,
     )
 
 
@@ -145,6 +197,14 @@ def results_json(results: SearchResults) -> dict[str, Any]:
         ],
         "journal": results.journal,
     }
+
+
+def _searched(parameter: Parameter) -> Searched:
+    match parameter.distribution:
+        case CategoricalDistribution(choices=choices):
+            return Searched(parameter.name, choices=tuple(str(choice) for choice in choices))
+        case IntDistribution(low=low, high=high, log=log) | FloatDistribution(low=low, high=high, log=log):
+            return Searched(parameter.name, float(low), float(high), log)
 
 
 def _trial(trial: FrozenTrial, search: Search, ledger: Ledger) -> TrialResult:
