@@ -109,6 +109,19 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, na
     assert str(caught.value) == f"--executor {name} needs {library}:  pip install 'bnnlab[{name}]'"
 
 
+@pytest.mark.parametrize(
+    ("device", "words"),
+    [
+        ("cuda", "--device cuda needs a GPU for each run: `slurm: {gpus: 1}` in --executor-config"),
+        ("cuda:1", "--device cuda:1 is of --executor local; with slurm a run sees only its own GPU"),
+    ],
+)
+def test_a_device_that_no_job_would_have(tmp_path: Path, device: str, words: str) -> None:
+    with pytest.raises(NoExecutor) as caught:
+        ExecutorChoice("slurm").open(tmp_path, Execution(device=device))
+    assert str(caught.value) == words
+
+
 # -- GPUs of this machine --------------------------------------------------------------------------
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from bnnlab.experiment.execution import Execution
 from bnnlab.experiment.record import RunState
 from bnnlab.sweep.engine import Engine, Outcome
 from bnnlab.sweep.events import EpochFinished, Event, RunDied
-from bnnlab.sweep.executor import NoExecutor
+from bnnlab.sweep.executor import TAKEN, Exit, NoExecutor
 from bnnlab.sweep.executor_config import RayConfig
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import PlannedRun
-from bnnlab.sweep.ray_cluster import open_ray
+from bnnlab.sweep.ray_cluster import RayExecutor, open_ray
 
 ray = pytest.importorskip("ray", reason="ray is not installed: pip install 'bnnlab[ray]'")
 
@@ -43,8 +44,9 @@ def cluster() -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     root = str(Path(__file__).parents[2])
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    changed = pytest.MonkeyPatch()
+    changed.setenv("PYTHONPATH", os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])))
+    changed.setenv("RAY_USAGE_STATS_ENABLED", "0")
     made = Cluster(
         initialize_head=True,
         head_node_args={"num_cpus": 0, "object_store_memory": STORE, "include_dashboard": False},
@@ -53,6 +55,7 @@ def cluster() -> Iterator[Any]:
     made.wait_for_nodes()
     yield made
     made.shutdown()
+    changed.undo()
 
 
 class Hook:
@@ -118,9 +121,44 @@ def test_a_failure_says_what_it_says_here(cluster: Any, tmp_path: Path) -> None:
     assert RunDirectory(tmp_path / bad.run_key).state() is RunState.FAILED
 
 
+def test_a_run_that_is_cancelled_is_free_at_once_and_its_agent_takes_the_next(cluster: Any, tmp_path: Path) -> None:
+    long, short = little_runs(1, epochs=5000)[0], little_runs(1)[0]
+    directories = [RunDirectory(tmp_path / run.run_key) for run in (long, short)]
+    for run, directory in zip((long, short), directories, strict=True):
+        directory.create(run.config)
+    executor = open_ray(RayConfig(address=cluster.address), Execution())
+    try:
+        job = executor.submit(directories[0].path, Execution())
+        taken = executor.submit(directories[0].path, Execution())
+        assert taken.poll() == Exit(TAKEN)
+        until(executor, lambda: len(directories[0].epochs()) > 1)
+        assert job.started
+        assert directories[0].state() is RunState.RUNNING
+        job.cancel()
+        until(executor, lambda: job.poll() is not None)
+        assert job.poll() == Exit(-9)
+        assert directories[0].state() is RunState.INTERRUPTED
+
+        following = executor.submit(directories[1].path, Execution())
+        assert following.agent == job.agent
+        until(executor, lambda: following.poll() is not None)
+        assert directories[1].state() is RunState.FINISHED
+    finally:
+        executor.close()
+
+
+def until(executor: RayExecutor, holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline
+        executor.wait(0.2)
+
+
 def test_no_room_for_a_run_is_said_before_anything_is_started(cluster: Any) -> None:
-    with pytest.raises(NoExecutor, match=r"no node of the Ray cluster has room for a run of 1 CPU, 2 GPU; its nodes: "):
-        open_ray(RayConfig(address=cluster.address, gpus=2), Execution())
+    with pytest.raises(
+        NoExecutor, match=r"no node of the Ray cluster has room for a run of 1 CPU, 1 bigdisk; its nodes: "
+    ):
+        open_ray(RayConfig(address=cluster.address, resources={"bigdisk": 1}), Execution())
     assert not ray.is_initialized()
 
 
