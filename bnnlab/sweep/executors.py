@@ -56,6 +56,8 @@ class ExecutorChoice:
     def open(self, ledger: Path, execution: Execution) -> Executor:
         """The executor, ready to take runs of the ledger in this folder. Raises NoExecutor."""
         self.require()
+        if self.name != "local":
+            self._check_device(execution.device)
         if self.name == "slurm":
             from bnnlab.sweep.slurm import open_slurm
 
@@ -65,6 +67,12 @@ class ExecutorChoice:
 
             return open_ray(self.config.ray, execution)
         return open_local(self.config.local, execution)
+
+    def _check_device(self, device: str) -> None:
+        if re.fullmatch(r"cuda:\d+", device):
+            raise NoExecutor(f"--device {device} is of --executor local; with {self.name} a run sees only its own GPU")
+        if device == "cuda" and getattr(self.config, self.name).gpus == 0:
+            raise NoExecutor(f"--device cuda needs a GPU for each run: `{self.name}: {{gpus: 1}}` in --executor-config")
 
 
 def open_local(config: LocalConfig, execution: Execution) -> LocalExecutor:
