@@ -109,10 +109,12 @@ def sweep(
     choices = Choices(where, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
+        from bnnlab.sweep.search.probe import first_configs
 
         find_dashboard(planned)  # a mistake in it is to be told now, not after the search
-        _require_shares(planned.first_configs(), devices)
-        _require_data(planned.first_configs())
+        configs = first_configs(planned)
+        _require_shares(configs, devices)
+        _require_data(configs)
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
     standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
