@@ -98,7 +98,8 @@ class SlurmConfig(Frozen):
     time: Time = 240
     """Limit of a job: minutes, H:MM:SS or D-HH:MM:SS. A run that needs longer goes on in another job."""
     cpus: int = Field(default=2, ge=1)
-    gpus: int = Field(default=0, ge=0)
+    gpus: int = Field(default=0, ge=0, le=1)
+    """Of each job: a run uses one at most."""
     memory: Memory | None = None
     account: Word | None = None
     qos: Word | None = None
@@ -126,7 +127,7 @@ class RayConfig(Frozen):
     workers: int | None = Field(default=None, ge=1)
     """Runs side by side; what the nodes have room for if left out. A cluster that grows by itself needs it."""
     cpus: float = Field(default=1.0, ge=0)
-    gpus: float = Field(default=0.0, ge=0)
+    gpus: float = Field(default=0.0, ge=0, le=1)
     """Of each run; 0.25 puts four runs on a GPU."""
     memory: Memory | None = None
     resources: dict[str, float] = Field(default_factory=dict)

@@ -56,6 +56,8 @@ class ExecutorChoice:
     def open(self, ledger: Path, execution: Execution) -> Executor:
         """The executor, ready to take runs of the ledger in this folder. Raises NoExecutor."""
         self.require()
+        if self.name != "local":
+            self._check_device(execution.device)
         if self.name == "slurm":
             from bnnlab.sweep.slurm import open_slurm
 
@@ -66,13 +68,27 @@ class ExecutorChoice:
             return open_ray(self.config.ray, execution)
         return open_local(self.config.local, execution)
 
+    def _check_device(self, device: str) -> None:
+        if re.fullmatch(r"cuda:\d+", device):
+            raise NoExecutor(f"--device {device} is of --executor local; with {self.name} a run sees only its own GPU")
+        if device == "cuda" and getattr(self.config, self.name).gpus == 0:
+            raise NoExecutor(f"--device cuda needs a GPU for each run: `{self.name}: {{gpus: 1}}` in --executor-config")
+
 
 def open_local(config: LocalConfig, execution: Execution) -> LocalExecutor:
     """Raises NoExecutor where a GPU is asked for that is not here."""
     gpus = _gpus(config, execution.device)
     if gpus:
-        return LocalExecutor(config.workers, gpus=gpus, runs_per_gpu=config.runs_per_gpu)
-    return LocalExecutor(config.workers or max(1, cores() // execution.threads))
+        together = _groups(gpus, execution.devices)
+        return LocalExecutor(config.workers, gpus=together, runs_per_gpu=config.runs_per_gpu)
+    return LocalExecutor(config.workers or max(1, cores() // (execution.threads * execution.devices)))
+
+
+def _groups(gpus: tuple[str, ...], size: int) -> tuple[str, ...]:
+    """GPUs that train a run together, each group as CUDA_VISIBLE_DEVICES names it; a last one too small is left."""
+    if len(gpus) < size:
+        raise NoExecutor(f"no {size} GPUs for --devices {size}; these are to be had: {', '.join(gpus)}")
+    return tuple(",".join(gpus[start : start + size]) for start in range(0, len(gpus) - size + 1, size))
 
 
 def _gpus(config: LocalConfig, device: str) -> tuple[str, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,10 @@ from bnnlab.sweep.travel import Inbox, pack
 NEWS_EVERY_S = 0.5
 FAREWELL_S = 5.0
 """How long an agent may take to end a run that was cancelled, before it is ended itself."""
+PLACEMENTS = 6
+"""How often a run is given to an agent that is gone before it begins; the pauses between them add up to a minute."""
 COUNT_EVERY_S = 5.0
+KNOCK_S = 10.0
 KILLED = Exit(-9)
 
 
@@ -31,6 +36,7 @@ def open_ray(config: RayConfig, execution: Execution) -> RayExecutor:
     began = not ray.is_initialized()
     if began:
         try:
+            _knock(config.address)
             ray.init(
                 address=config.address,
                 runtime_env=dict(config.runtime_env) or None,
@@ -48,6 +54,13 @@ def open_ray(config: RayConfig, execution: Execution) -> RayExecutor:
         wants = _describe({"CPU": config.cpus, "GPU": config.gpus, **_more(config)})
         raise NoExecutor(f"no node of the Ray cluster has room for a run of {wants}; its nodes: {nodes or 'none'}")
     return executor
+
+
+def _knock(address: str | None) -> None:
+    """Raises OSError where nobody answers at an address: ray.init would wait for many minutes, deaf to Ctrl-C."""
+    found = re.fullmatch(r"(?:ray://)?([^/:]+|\[[^\]]+\]):(\d+)", address or "")
+    if found:
+        socket.create_connection((found[1].strip("[]"), int(found[2])), timeout=KNOCK_S).close()
 
 
 class RayExecutor:
@@ -96,15 +109,16 @@ class RayExecutor:
             try:
                 inbox = Inbox(directory)
             except RunIsTaken:
-                return RayJob(self._ray, None, None, None, Exit(TAKEN))
+                return RayJob.taken(self._ray)
             if directory.result() is not None:
                 inbox.close()
-                return RayJob(self._ray, None, None, None, Exit(TAKEN))
+                return RayJob.taken(self._ray)
         try:
             if inbox is not None:
-                run = pack(inbox.directory)
-            agent = self._idle.pop() if self._idle else self._new_agent()
-            begun = agent.begin.remote(run, execution.model_dump_json())
+                # Once: were it placed a second time, the luggage is in Ray's store already.
+                run = self._ray.put(pack(inbox.directory))
+            job = RayJob(self._ray, lambda agent: agent.begin.remote(run, execution.model_dump_json()), inbox)
+            job.place(self._agent())
         except self._ray.exceptions.RayError as error:
             if inbox is not None:
                 inbox.close()
@@ -113,7 +127,6 @@ class RayExecutor:
             if inbox is not None:
                 inbox.close()
             raise
-        job = RayJob(self._ray, agent, begun, inbox)
         self._jobs.append(job)
         return job
 
@@ -123,7 +136,11 @@ class RayExecutor:
             left = deadline - time.monotonic()
             if self._settle() or left <= 0:
                 return
-            awaited = [job.awaited for job in self._jobs]
+            for job in self._jobs:
+                if job.wants_a_place:
+                    self._agents.remove(job.agent)
+                    job.place(self._agent())
+            awaited = [job.awaited for job in self._jobs if job.awaited is not None]
             if not awaited:
                 time.sleep(min(left, 0.05))
                 return
@@ -131,7 +148,7 @@ class RayExecutor:
             if ready:
                 ready, _ = self._ray.wait(awaited, num_returns=len(awaited), timeout=0)
             for job in self._jobs:
-                if job.awaited in ready:
+                if job.awaited is not None and job.awaited in ready:
                     job.hear()
 
     def lower(self, job: Job) -> str:
@@ -157,7 +174,10 @@ class RayExecutor:
                 self._agents.remove(job.agent)
         return bool(ended)
 
-    def _new_agent(self) -> Any:
+    def _agent(self) -> Any:
+        """One that is free, or a new one."""
+        if self._idle:
+            return self._idle.pop()
         agent = self._agent_class.remote(str(self._config.scratch) if self._config.scratch else None)
         self._agents.append(agent)
         return agent
@@ -166,17 +186,39 @@ class RayExecutor:
 class RayJob:
     """A run and its agent."""
 
-    def __init__(self, ray: Any, agent: Any, begun: Any, inbox: Inbox | None, exit_: Exit | None = None) -> None:
-        self.agent = agent
-        self.awaited = begun
+    def __init__(self, ray: Any, begin: Callable[[Any], Any], inbox: Inbox | None) -> None:
+        self.agent: Any = None
+        self.awaited: Any = None
         """What Ray owes us next: word that the run has begun, or news of it."""
         self.started = False
         self.agent_is_well = True
         self._ray = ray
+        self._begin = begin
         self._inbox = inbox
-        self._exit = exit_
+        self._exit: Exit | None = None
         self._where: Whereabouts | None = None
         self._cancelled: float | None = None
+        self._placements = 0
+        self._next_placement: float | None = None
+
+    @classmethod
+    def taken(cls, ray: Any) -> RayJob:
+        """The job of a run that another process has."""
+        job = cls(ray, lambda agent: None, None)
+        job.end(Exit(TAKEN))
+        return job
+
+    def place(self, agent: Any) -> None:
+        """Have an agent begin the run."""
+        self.agent, self.agent_is_well = agent, True
+        self._placements += 1
+        self._next_placement = None
+        self.awaited = self._begin(agent)
+
+    @property
+    def wants_a_place(self) -> bool:
+        """Whether its place was gone before it began, and it is time to look for another."""
+        return self._exit is None and self._next_placement is not None and time.monotonic() >= self._next_placement
 
     def poll(self) -> Exit | None:
         overdue = self._cancelled is not None and time.monotonic() - self._cancelled > FAREWELL_S
@@ -204,13 +246,17 @@ class RayJob:
             self.end(_exit_of(error.cause))
         except self._ray.exceptions.RayError as error:
             self._give_agent_up()
-            self.end(Exit(None, lost=self._what_became_of_it(error)))
+            if self._where is None and self._placements < PLACEMENTS:
+                # Ray still gives out places on a node that is gone, until it has missed it.
+                self.awaited, self._next_placement = None, time.monotonic() + 2.0**self._placements
+            else:
+                self.end(Exit(None, lost=self._what_became_of_it(error)))
         else:
             if isinstance(found, Whereabouts):
                 self.started, self._where = True, found
             else:
                 self._take_in(found)
-            if self._exit is None:
+            if self._exit is None and self.agent_is_well:
                 self.awaited = self.agent.news.remote(NEWS_EVERY_S)
 
     def end(self, exit_: Exit) -> None:
@@ -238,9 +284,9 @@ class RayJob:
         if self._where is None:
             return f"its place on the Ray cluster: {_first_line(error)}"
         alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
-        if self._where.node_id not in alive or "node has died" in str(error) or "node was terminated" in str(error):
+        if self._where.node_id not in alive or "node has died" in str(error):
             return f"node {self._where.address} is gone"
-        return f"the process that watched over it on node {self._where.address} is gone"
+        return f"node {self._where.address} is gone, or Ray's process there"
 
 
 def _exit_of(error: BaseException) -> Exit:
