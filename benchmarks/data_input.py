@@ -5,8 +5,8 @@
 memory: images/s of each data set that lies in memory, against a loop that only reads the same stored bytes and writes
 the same float32 values (one core). steps: the share of a training step that goes into its input, for the shipped
 profiles. photos: images/s decoded, cut out, resized and normalised for ImageNet, against only decoding the same JPEGs
-with Pillow on as many processes. The colours of level high are computed where the network trains; here that is one of
-the same cores.
+on as many processes, with Pillow and with the decoder that the pipeline has. The colours of level high are computed
+where the network trains; here that is one of the same cores.
 
 Each pair is taken in turn within one repeat, and ratios are taken pair by pair: median, and the range over the repeats.
 """
@@ -184,14 +184,28 @@ def only_decode(paths: list[Path]) -> int:
     return len(paths)
 
 
+def only_decode_fast(paths: list[Path]) -> int:
+    """The very call that the pipeline makes for such an image."""
+    import simplejpeg
+
+    for path in paths:
+        simplejpeg.decode_jpeg(path.read_bytes())
+    return len(paths)
+
+
 def photos(repeats: int, workers: int) -> None:
+    limits = {"Pillow": only_decode}
     try:
         import simplejpeg
 
         decoder = f"simplejpeg {simplejpeg.__version__}"
+        limits["simplejpeg"] = only_decode_fast
     except ImportError:
-        decoder = "Pillow (simplejpeg is not installed)"
-    print(f"\n{'500x375 JPEGs, ' + decoder:46s}{'images/s':>24s}{'share of decoding alone':>30s}")
+        decoder = "simplejpeg is not installed"
+    print(
+        f"\n{'500x375 JPEGs, ' + decoder:34s}{'images/s':>22s}"
+        + "".join(f"{f'of {name} alone':>24s}" for name in limits)
+    )
     with tempfile.TemporaryDirectory() as folder:
         images = write_photos(Path(folder))
         paths = [Path(images.where(i)) for i in range(PHOTOS)]
@@ -211,14 +225,17 @@ def photos(repeats: int, workers: int) -> None:
                         workers=count,
                     )
                     one_epoch(dataset, 0)
-                    rates, ratios = [], []
+                    rates: list[float] = []
+                    ratios: dict[str, list[float]] = {name: [] for name in limits}
                     for epoch in range(repeats):
-                        decode = partial(pool.map, only_decode, cuts) if count else partial(only_decode, paths)
-                        limit, ours = seconds(decode), seconds(partial(one_epoch, dataset, epoch))
+                        ours = seconds(partial(one_epoch, dataset, epoch))
                         rates.append(PHOTOS / ours)
-                        ratios.append(limit / ours)
+                        for name, work in limits.items():
+                            limit = partial(pool.map, work, cuts) if count else partial(work, paths)
+                            ratios[name].append(seconds(limit) / ours)
                     how = f"{level}, {count} workers" if count else f"{level}, in the process itself"
-                    print(f"{how:46s}{spread(rates, '{:,.0f}'):>24s}{spread(ratios):>30s}")
+                    shares = "".join(f"{spread(values):>24s}" for values in ratios.values())
+                    print(f"{how:34s}{spread(rates, '{:,.0f}'):>22s}{shares}", flush=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from bnnlab.experiment.costs import predicted_costs
 from bnnlab.experiment.directory import Epoch, RunDirectory
 from bnnlab.experiment.execution import Execution
 from bnnlab.sweep.engine import Engine, Policy
-from bnnlab.sweep.executor import Exit
+from bnnlab.sweep.executor import Exit, Job
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.reading import read_spec
 from bnnlab.sweep.search.coordinator import Coordinator
@@ -135,8 +135,8 @@ class Formula:
     def wait(self, timeout_s: float) -> None:
         pass
 
-    def lower(self) -> bool:
-        return False
+    def lower(self, job: Job) -> str:
+        return ""
 
     def close(self) -> None:
         pass

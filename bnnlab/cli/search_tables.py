@@ -90,7 +90,7 @@ def _trial_table(results: SearchResults, trials: Any, title: str) -> Any:
     tested = [name for name in ("test/top1",) if any(name in trial.metrics for trial in trials)]
     table = new_table(title)
     for name in ("trial", "state", *metrics, *tested):
-        table.add_column(describe_metric(name).title if "/" in name else name, justify="right")
+        table.add_column(name, justify="right")
     table.add_column("parameters", overflow="fold")
     for trial in trials:
         values = [_shown(metric, {**trial.metrics, **trial.values}) for metric in (*metrics, *tested)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -80,7 +80,6 @@ def sweep(
 
     from bnnlab.cli.reporting import find_dashboard
     from bnnlab.cli.sweeping import Choices, run_sweep
-    from bnnlab.experiment.execution import cores
     from bnnlab.experiment.record import RunState
     from bnnlab.sweep.engine import Policy
     from bnnlab.sweep.executor_config import ExecutorConfig, read_executor_config
@@ -90,19 +89,19 @@ def sweep(
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
 
-    if devices > 1:
-        workers = workers or 1  # a run has the machine to itself, unless somebody knows better
     config = read_executor_config(executor_config) if executor_config is not None else ExecutorConfig()
     where = ExecutorChoice.of(executor, config, workers=workers, runs_per_gpu=runs_per_gpu, address=address)
     where.require()
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     plan_id = planned.plan_id if isinstance(planned, Plan) else planned.search_id
+    runs = len(planned.all_runs) if isinstance(planned, Plan) else planned.budget.trials
     execution = _execution(
         threads=threads,
         device=device,
         devices=devices,
         loader_workers=loader_workers,
-        side_by_side=min(workers or cores(), len(planned.all_runs) if isinstance(planned, Plan) else cores()),
+        # At most: an executor that takes fewer at once says so itself. A job of Slurm has its cores to itself.
+        side_by_side=1 if executor == "slurm" else runs,
         study=planned.study,
         plan=plan_id,
     )
@@ -110,10 +109,12 @@ def sweep(
     choices = Choices(where, execution, policy, rerun)
     if not isinstance(planned, Plan):
         from bnnlab.cli.searching import run_search
+        from bnnlab.sweep.search.probe import first_configs
 
         find_dashboard(planned)  # a mistake in it is to be told now, not after the search
-        _require_shares(planned.first_configs(), devices)
-        _require_data(planned.first_configs())
+        configs = first_configs(planned)
+        _require_shares(configs, devices)
+        _require_data(configs)
         raise typer.Exit(run_search(planned, choices))
     find_dashboard(planned)  # a mistake in it is to be told now, not after the sweep
     standings = Ledger(find_project().ledger).standings(run.run_key for run in planned.all_runs)
@@ -140,10 +141,14 @@ def _execution(**fields: Any) -> Execution:
         raise typer.Exit(2) from None
 
 
-def _require_shares(configs: Iterable[RunConfig], devices: int) -> None:
-    """Exit where a batch is too small to be shared out."""
+def _require_shares(configs: Collection[RunConfig], devices: int) -> None:
+    """Exit where runs cannot be trained on several devices."""
     from bnnlab.cli.output import say
 
+    if devices > 1 and any(config.training.compile for config in configs):
+        say(f"--devices {devices}: training.compile needs one device: BatchNorm over several cannot be compiled")
+        say("nothing was started.")
+        raise typer.Exit(2)
     small = {config.training.batch_size for config in configs if config.training.batch_size < 2 * devices}
     if devices > 1 and small:
         say(f"--devices {devices}: BatchNorm needs 2 images a device, and training.batch_size is {min(small)} for all")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 from functools import cached_property
 from typing import Annotated, Any, Literal
 
@@ -113,6 +114,11 @@ class TrainingConfig(Frozen):
     schedule: ScheduleConfig
     precision: Literal[32, "bf16-mixed", "16-mixed"] = 32
     """Arithmetic of the forward and backward pass; the latent weights are float32 in each."""
+    channels_last: bool = Field(default=False, exclude_if=operator.not_)
+    """Keep the channels of a pixel together in memory. Other kernels then sum in another order, and a sign that flips
+    by that changes the run: it is part of the run key where it is true, and left out of it where it is not."""
+    compile: bool = Field(default=False, exclude_if=operator.not_)
+    """Train the network as torch.compile makes it. Fused operations round less often: in the run key likewise."""
     init_from: RunConfig | None = None
     """A run whose final weights this one starts from. In a spec: what differs from this run's own configuration."""
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import warnings
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -79,6 +80,8 @@ class Training(pl.LightningModule):
         self.config = config
         self.shard = shard
         self.network = network
+        # Of a method, so that Lightning does not take it for one more module with the same weights.
+        self._compute = (compiled(network) if config.training.compile else network).__call__
         self.steps_per_epoch = steps_per_epoch
         self.telemetry: Telemetry | None = None
         self.tallies = {"train": Tally(), "val": Tally(), "test": Tally()}
@@ -119,16 +122,18 @@ class Training(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_index: int) -> None:
         if batch_index == 0 and self.telemetry is not None:
             with self.telemetry.watch:  # a pass that is made anyway
-                self._measure("val", batch)
+                self._measure("val", batch, self.network)  # what is compiled has no layers to be watched
         else:
             self._measure("val", batch)
 
     def test_step(self, batch: Batch, batch_index: int) -> None:
         self._measure("test", batch)
 
-    def _measure(self, split: str, batch: Batch) -> Tensor:
+    def _measure(self, split: str, batch: Batch, network: Callable[[Tensor], Tensor] | None = None) -> Tensor:
         images, labels = batch
-        logits = self.network(images)
+        if self.config.training.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        logits = (network or self._compute)(images)
         loss = F.cross_entropy(logits, labels)
         self.tallies[split].add(logits, labels, loss)
         return loss
@@ -137,6 +142,18 @@ class Training(pl.LightningModule):
         """The means of the pass that ended, over all ranks; they are then forgotten."""
         tally, self.tallies[split] = self.tallies[split], Tally()
         return tally.over_ranks(self.shard, self.trainer.strategy.root_device).means(split, top5=top5)
+
+
+def compiled(network: nn.Module) -> nn.Module:
+    """The network as torch.compile makes it, as one graph, when it is called for the first time.
+
+    Falling back to eager layers would be another computation, so it is an error. Not dynamic: a kernel for any batch
+    size, made when the last batch of an epoch is smaller, would from then on serve the others too, and an interrupted
+    run would have another one than an undisturbed run.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch 2.13 uses what it has deprecated itself
+        return torch.compile(network, fullgraph=True, dynamic=False)  # type: ignore[return-value]
 
 
 class Batches(pl.LightningDataModule):

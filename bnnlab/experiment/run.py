@@ -119,7 +119,11 @@ def _train_share(
         start_from(network, directory.path.parent / config.training.init_from.run_key / directory.weights_file.name)
     counts = count(network, image_shape(config.data))
     if shard.world > 1:
+        if config.training.compile:
+            raise ValueError("training.compile needs one device: BatchNorm over several cannot be compiled")
         with_global_batchnorm(network)
+    if config.training.channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = Training(config, network, len(dataset.train_batches(0)), shard)
     recorder = Recorder(directory, dataset, keep_best=_keeps_best(config), shard=shard)
     trainer = _trainer(config, accelerator, device, [recorder, Pulse(heartbeat)], shard, directory.path)

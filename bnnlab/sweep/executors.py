@@ -79,8 +79,16 @@ def open_local(config: LocalConfig, execution: Execution) -> LocalExecutor:
     """Raises NoExecutor where a GPU is asked for that is not here."""
     gpus = _gpus(config, execution.device)
     if gpus:
-        return LocalExecutor(config.workers, gpus=gpus, runs_per_gpu=config.runs_per_gpu)
-    return LocalExecutor(config.workers or max(1, cores() // execution.threads))
+        together = _groups(gpus, execution.devices)
+        return LocalExecutor(config.workers, gpus=together, runs_per_gpu=config.runs_per_gpu)
+    return LocalExecutor(config.workers or max(1, cores() // (execution.threads * execution.devices)))
+
+
+def _groups(gpus: tuple[str, ...], size: int) -> tuple[str, ...]:
+    """GPUs that train a run together, each group as CUDA_VISIBLE_DEVICES names it; a last one too small is left."""
+    if len(gpus) < size:
+        raise NoExecutor(f"no {size} GPUs for --devices {size}; these are to be had: {', '.join(gpus)}")
+    return tuple(",".join(gpus[start : start + size]) for start in range(0, len(gpus) - size + 1, size))
 
 
 def _gpus(config: LocalConfig, device: str) -> tuple[str, ...]:

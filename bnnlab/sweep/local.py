@@ -60,6 +60,7 @@ class LocalExecutor:
         self._forget_ended()
         seat = self._seats.take()
         variables: dict[str, str] = {}
+        execution = execution.model_copy(update={"side_by_side": min(execution.side_by_side, self.slots)})
         if seat.device != CPU:
             variables["CUDA_VISIBLE_DEVICES"] = seat.device
             if execution.device.startswith("cuda"):

@@ -20,6 +20,6 @@ def read_spec(
     spec = load_spec(path, profile=profile, settings=settings, seeds=seeds)
     if spec.search is None:
         return make_plan(spec, str(path))
-    from bnnlab.sweep.search.spec import make_search  # and with it Optuna, which no study needs
+    from bnnlab.sweep.search.spec_reading import make_search  # and with it Optuna, which no study needs
 
     return make_search(spec, str(path))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch._dynamo.utils import counters
 
 from bnnlab.experiment.config import RunConfig
 from bnnlab.experiment.directory import RunDirectory
@@ -86,6 +88,7 @@ def test_the_papers_protocol_reports_the_best_epoch_on_the_test_set(tmp_path: Pa
         {"training": {"optimizer": {"name": "radam"}}},
         {"training": {"optimizer": {"name": "sgd"}, "schedule": {"name": "polynomial"}}},
         {"training": {"precision": "bf16-mixed"}},
+        {"training": {"channels_last": True}},
         {"model": {"name": "resnet_e18", "width": 16, "precision": "full"}},
         {"model": {"name": "resnet_e18", "width": 16, "binarization": {"estimator": "error_decay", "weight_clip": 1.0}}},
         {"model": {"name": "resnet_e18", "width": 16, "binarization": {"scaling": "learned"}}},
@@ -134,3 +137,41 @@ def test_a_diverging_run_says_when(tmp_path: Path) -> None:
     assert failure.cause.startswith("the training loss is nan in epoch 1, step ")
     assert directory.state() is RunState.FAILED
     assert directory.result() is None
+
+
+needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler: g++")
+
+
+@pytest.mark.parametrize(
+    "option", ["channels_last", pytest.param("compile", marks=[pytest.mark.slow, needs_compiler])]  # half a minute
+)  # fmt: skip
+def test_a_layout_or_a_compiler_changes_the_key_and_no_more_than_rounding(tmp_path: Path, option: str) -> None:
+    training: dict[str, Any] = {"epochs": 2, "batch_size": 20, "optimizer": {"name": "sgd", "lr": 1e-4}}
+    full = {"name": "resnet_e18", "width": 16, "precision": "full"}  # without signs rounding stays rounding
+    plain, other = (config(model=full, training=training | more) for more in ({}, {option: True}))
+    assert plain.run_key != other.run_key
+    assert option not in plain.model_dump()["training"]
+    assert RunConfig.model_validate(other.model_dump(mode="json")) == other
+    expected, found = run(tmp_path, plain), run(tmp_path, other)
+    assert found.result() is not None, found.failure()
+    for mine, theirs in zip(found.epochs(), expected.epochs(), strict=True):
+        assert mine.metrics == pytest.approx(theirs.metrics, rel=1e-3, abs=1e-6)
+    weights, others = (torch.load(d.weights_file, weights_only=True) for d in (expected, found))
+    assert weights.keys() == others.keys()
+    for name in weights:
+        torch.testing.assert_close(others[name], weights[name], rtol=1e-3, atol=1e-5, msg=name)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_a_compiled_binary_network_starts_as_the_plain_one(tmp_path: Path) -> None:
+    still = {"epochs": 1, "optimizer": {"name": "sgd", "lr": 1e-30, "momentum": 0.0}}
+    plain = run(tmp_path, config(training=still))
+    counters.clear()
+    compiled = run(tmp_path, config(training=still | {"compile": True}))
+    # One graph for each of: training batch, validation batch, test batch.
+    assert counters["stats"]["unique_graphs"] in (2, 3)
+    assert compiled.result() is not None, compiled.failure()
+    (mine,), (theirs,) = compiled.epochs(), plain.epochs()
+    assert mine.metrics["train/loss"] == pytest.approx(theirs.metrics["train/loss"], rel=0.02)
+    assert mine.metrics.keys() == theirs.metrics.keys(), "telemetry looks into layers, compiled or not"

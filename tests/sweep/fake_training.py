@@ -74,18 +74,18 @@ class FakeExecutor:
         self.slots = slots
         self.with_costs = with_costs
         self.trained: list[str] = []
-        self.most_at_once = 0
+        self.in_flight: list[tuple[int, int]] = []
+        """Each time that the engine waits: jobs handed over so far, and those that are running."""
         self.jobs: list[FakeJob] = []
 
     def submit(self, path: Path, execution: Execution) -> FakeJob:
         self.trained.append(path.name)
         job = FakeJob(path, self.formula, self.with_costs)
         self.jobs = [job for job in self.jobs if job.exit is None] + [job]
-        self.most_at_once = max(self.most_at_once, len(self.jobs))
         return job
 
     def wait(self, timeout_s: float) -> None:
-        pass
+        self.in_flight.append((len(self.trained), sum(job.exit is None for job in self.jobs)))
 
     def lower(self, job: Job) -> str:
         return ""

@@ -15,6 +15,8 @@ from little import Listener, little_runs, quick
 from bnnlab.experiment.execution import Execution
 from bnnlab.sweep.engine import Engine
 from bnnlab.sweep.events import RunDied
+from bnnlab.sweep.executor import NoExecutor
+from bnnlab.sweep.executors import _groups
 from bnnlab.sweep.gpus import listed, torch_has_cuda, visible_gpus
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.local import PRELOAD, LocalExecutor
@@ -148,3 +150,10 @@ def test_a_gpu_without_memory_is_packed_less_and_the_other_as_before(tmp_path: P
     assert "from now on 1 side by side on GPU GPU-a" in died[0]
     # Where it is tried again is either that GPU, alone, or the other one, whose packing then goes down as well.
     assert len(died) == 2
+
+
+def test_several_gpus_are_dealt_to_a_run_as_a_group() -> None:
+    assert _groups(("a", "b", "c", "d", "e"), 2) == ("a,b", "c,d")
+    assert _groups(("a", "b"), 1) == ("a", "b")
+    with pytest.raises(NoExecutor, match="no 3 GPUs for --devices 3; these are to be had: a, b"):
+        _groups(("a", "b"), 3)

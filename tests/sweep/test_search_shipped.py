@@ -32,6 +32,11 @@ def test_every_profile_of_every_shipped_search_reads(path: Path, profile: str) -
     assert search.notes == ()
 
 
+def test_every_search_has_the_profiles_of_the_studies() -> None:
+    for path in SWEEPS.glob("*.yaml"):
+        assert list(load_spec(path).profiles) == ["digits", "fashion_mnist", "cifar10", "imagenet"]
+
+
 def test_the_first_profile_is_for_a_laptop() -> None:
     for path in SWEEPS.glob("*.yaml"):
         search = read_spec(path)

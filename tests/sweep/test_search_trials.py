@@ -83,7 +83,7 @@ def test_n_workers_keep_n_trials_in_flight(tmp_path: Path) -> None:
     search, ledger = read(tmp_path, CONTINUOUS, epochs=3)
     executor = FakeExecutor(by_lr, 4)
     run_search(search, ledger, executor)
-    assert executor.most_at_once == 4
+    assert {running for handed, running in executor.in_flight if handed < 20} == {4}
     assert results(search, ledger).counts() == {"completed": 20}
 
 

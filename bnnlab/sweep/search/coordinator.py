@@ -18,10 +18,8 @@ each such trial up where it stands, with the runs that it has in the ledger.
 from __future__ import annotations
 
 import hashlib
-import random
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import optuna
@@ -34,12 +32,13 @@ from bnnlab.experiment.record import RunState
 from bnnlab.sweep.events import EpochFinished, Event, RunFailed, RunFinished, RunReused
 from bnnlab.sweep.ledger import Ledger
 from bnnlab.sweep.plan import PlannedRun
-from bnnlab.sweep.search.front_pruner import Course, out_of_reach
 from bnnlab.sweep.search.journal import Clock, open_study, search_folder
-from bnnlab.sweep.search.objectives import Constraint, curve, is_cost, mean_over_seeds
-from bnnlab.sweep.search.samplers import Front, Nop, Wilcoxon, build_sampler
+from bnnlab.sweep.search.objectives import Constraint, is_cost, mean_over_seeds
+from bnnlab.sweep.search.samplers import build_sampler
 from bnnlab.sweep.search.space import Value
 from bnnlab.sweep.search.spec import Search
+from bnnlab.sweep.search.untried import Untried
+from bnnlab.sweep.search.watcher import Flight, Watcher
 
 IDLE_BEFORE_RANDOM = 20
 """After so many proposals in a row that start nothing, the next is drawn from what is left, not by the sampler."""
@@ -51,29 +50,6 @@ DIVERGED_BEFORE_END = 20
 """So many trials in a row that failed or diverged are a fault of the base."""
 PROPOSALS_AT_ONCE = 20
 """So that a row of refusals does not keep the engine from its running runs."""
-COUNTABLE = 10_000
-"""A finite space up to this size is known point by point, so that its end is noticed."""
-
-
-@dataclass
-class _Flight:
-    """A trial that is being trained."""
-
-    trial: optuna.Trial
-    runs: tuple[PlannedRun, ...]
-    costs: Mapping[str, float]
-    waiting: deque[PlannedRun] = field(default_factory=deque)
-    ended: set[str] = field(default_factory=set)
-    stored: int = 0
-    """Epochs of the first seed, or seeds, whose values Optuna has."""
-    judged: int = 0
-    """Those after which the pruner has been asked."""
-    known: bool = False
-    """The ledger had every run when the trial was proposed: nothing is left to prune."""
-
-    @property
-    def number(self) -> int:
-        return self.trial.number
 
 
 class Coordinator:
@@ -90,16 +66,16 @@ class Coordinator:
         self.completed = 0
         self.runs: list[PlannedRun] = []
         """The runs of all trials so far, in the order of the trials."""
-        self._flights: dict[int, _Flight] = {}
-        self._of_run: dict[str, _Flight] = {}
+        self._flights: dict[int, Flight] = {}
+        self._of_run: dict[str, Flight] = {}
         self._by_cell: dict[str, int] = {}
         self._withdrawn: dict[str, str] = {}
-        self._courses: list[Course] = []
         self._idle = 0
         self._failures = 0
         self._diverged = 0
-        self._unseen = self._countable_points()
-        self.enumerated = self._unseen is not None and len(self._unseen) <= search.budget.trials
+        self._untried = Untried(search)
+        self.enumerated = self._untried.fit(search.budget.trials)
+        self._watcher = Watcher(search, self._directory)
         self._sampler = self._new_sampler()
         self._remember(retry_failed)
 
@@ -113,7 +89,7 @@ class Coordinator:
     def next_run(self) -> PlannedRun | None:
         for _ in range(PROPOSALS_AT_ONCE):
             for flight in self._flights.values():
-                if flight.waiting and self._may_start(flight):
+                if flight.waiting and self._watcher.may_start(flight):
                     return flight.waiting.popleft()
             self._check_end()
             if self.ended or self.completed + len(self._flights) >= self.search.budget.trials:
@@ -143,15 +119,6 @@ class Coordinator:
         """Write down how long it took."""
         self.clock.save()
 
-    def _may_start(self, flight: _Flight) -> bool:
-        """Seeds that only count if the trial is not pruned wait until that is decided."""
-        handed = len(flight.runs) - len(flight.waiting)
-        if isinstance(self.search.pruner, Nop) or handed == 0 or flight.known:
-            return True
-        if isinstance(self.search.pruner, Wilcoxon):
-            return len(flight.ended) == handed
-        return flight.runs[0].run_key in flight.ended
-
     def _check_end(self) -> None:
         budget = self.search.budget
         if self.completed >= budget.trials:
@@ -164,7 +131,7 @@ class Coordinator:
             self.ended = f"{self._diverged} trials in a row failed or diverged"
         elif self._idle >= IDLE_BEFORE_END:
             self.ended = f"{self._idle} proposals in a row were refused or known"
-        elif self._unseen is not None and not self._unseen and not self._waiting_trials():
+        elif self._untried.is_empty and not self._waiting_trials():
             self.ended = f"every point of the space has been tried, with {self.completed} trials completed"
 
     def _waiting_trials(self) -> bool:
@@ -174,8 +141,9 @@ class Coordinator:
 
     def _propose(self) -> None:
         """Ask for a trial, and take it up."""
-        if self._unseen and (self.enumerated or self._idle >= IDLE_BEFORE_RANDOM) and not self._waiting_trials():
-            self.study.enqueue_trial(dict(self._unseen[next(iter(self._unseen))]))
+        point = self._untried.first()
+        if point is not None and (self.enumerated or self._idle >= IDLE_BEFORE_RANDOM) and not self._waiting_trials():
+            self.study.enqueue_trial(point)
         stuck = self._idle >= IDLE_BEFORE_RANDOM
         self.study.sampler = optuna.samplers.RandomSampler(seed=self._seed()) if stuck else self._sampler
         self._take_up(self.study.ask())
@@ -183,7 +151,7 @@ class Coordinator:
     def _take_up(self, trial: optuna.Trial) -> None:
         """Go on with a trial, wherever it stands."""
         point = self.search.space.suggest(trial)
-        self._seen(point)
+        self._untried.discard(point)
         self._idle += 1
         configs = []
         for seed in self.search.seeds:
@@ -213,7 +181,7 @@ class Coordinator:
 
     def _start(self, trial: optuna.Trial, runs: tuple[PlannedRun, ...], costs: Mapping[str, float]) -> None:
         known = all(self.ledger.state(run.run_key) is RunState.FINISHED for run in runs)
-        flight = _Flight(trial, runs, costs, deque(runs), known=known)
+        flight = Flight(trial, runs, costs, deque(runs), known=known)
         flight.stored = len(self.study.get_trials(deepcopy=False)[trial.number].intermediate_values)
         self._flights[trial.number] = flight
         self._of_run |= {run.run_key: flight for run in runs}
@@ -234,55 +202,14 @@ class Coordinator:
 
     # -- watching and telling ----------------------------------------------------------------------
 
-    def _watch(self, flight: _Flight) -> bool:
-        """Show the pruner what is new; whether it ends the trial. Only values decide, never how fast they came."""
-        pruner, objective = self.search.pruner, self.search.watched
-        if objective is None or isinstance(pruner, Nop):
-            return False
-        if isinstance(pruner, Front):
-            return not flight.known and self._watch_front(flight, pruner)
-        if isinstance(pruner, Wilcoxon):
-            values: Sequence[float] = self._seed_values(flight, objective.metric)
-        else:
-            values = curve(self._directory(flight.runs[0]), objective.metric)
-        steps = len(flight.runs) if isinstance(pruner, Wilcoxon) else flight.runs[0].config.training.epochs
-        for step, value in enumerate(values[flight.judged :], flight.judged + 1):
-            if step > flight.stored:
-                flight.trial.report(value, step)
-            flight.judged = step
-            if step < steps and not flight.known and flight.trial.should_prune():
-                what = f"seed {step} of {steps}" if isinstance(pruner, Wilcoxon) else f"epoch {step} of {steps}"
-                self._prune(flight, f"{pruner.name} ended it after {what}, at {objective.metric} {value:.4g}")
-                return True
-        return False
+    def _watch(self, flight: Flight) -> bool:
+        """Show the pruner what is new; whether it ends the trial."""
+        why = self._watcher.look(flight)
+        if why is not None:
+            self._end(flight, "pruned", why)
+        return why is not None
 
-    def _watch_front(self, flight: _Flight, rule: Front) -> bool:
-        directory, metrics = self._directory(flight.runs[0]), [o.metric for o in self.search.objectives]
-        curves = {metric: curve(directory, metric) for metric in metrics if not is_cost(metric)}
-        epochs = min(len(values) for values in curves.values())
-        total = flight.runs[0].config.training.epochs
-        for epoch in range(flight.judged + 1, min(epochs, total - 1) + 1):
-            flight.judged = epoch
-            by = out_of_reach(rule, self.search.objectives, curves, flight.costs, epoch, self._courses)
-            if by is not None:
-                text = f"after epoch {epoch} of {total} it could not reach the front any more: trial {by.number} is"
-                self._prune(flight, f"{text} better than the most that it could hope for")
-                return True
-        return False
-
-    def _seed_values(self, flight: _Flight, metric: str) -> list[float]:
-        """Final values of the first seeds, up to the first that has not ended."""
-        values: list[float] = []
-        for run in flight.runs:
-            if run.run_key not in flight.ended:
-                break
-            value = mean_over_seeds([self._directory(run)], [metric])
-            if isinstance(value, str):
-                break
-            values.append(value[metric])
-        return values
-
-    def _complete(self, flight: _Flight) -> None:
+    def _complete(self, flight: Flight) -> None:
         directories = [self._directory(run) for run in flight.runs]
         means = mean_over_seeds(directories, self.search.asked_for)
         if isinstance(means, str):
@@ -295,31 +222,21 @@ class Coordinator:
         self.study.tell(flight.trial, values)
         self._land(flight)
         self._failures = self._diverged = 0
-        self._count_in(flight.number, directories[0], means)
-
-    def _count_in(self, number: int, directory: RunDirectory, means: Mapping[str, float]) -> None:
         self.completed += 1
-        if isinstance(self.search.pruner, Front):
-            metrics = [o.metric for o in self.search.objectives]
-            curves = {metric: curve(directory, metric) for metric in metrics if not is_cost(metric)}
-            feasible = all(c.excess(means[c.metric]) <= 0 for c in self.search.constraints)
-            self._courses.append(Course(number, curves, means, feasible))
+        self._watcher.remember(flight.number, directories[0], means)
 
-    def _prune(self, flight: _Flight, why: str) -> None:
-        self._end(flight, "pruned", why)
-
-    def _fail(self, flight: _Flight, event: RunFailed) -> None:
+    def _fail(self, flight: Flight, event: RunFailed) -> None:
         outcome = "diverged" if event.failure.kind == "diverged" else "failed"
         self._end(flight, outcome, f"run {event.run.run_key}: {event.failure.cause}", event.run.run_key)
 
-    def _end(self, flight: _Flight, outcome: str, why: str, failed_run: str | None = None) -> None:
+    def _end(self, flight: Flight, outcome: str, why: str, failed_run: str | None = None) -> None:
         """End a trial before all its runs have; those in the engine's hands are taken back."""
         handed = set(self._keys(flight.runs)) - set(self._keys(flight.waiting)) - flight.ended - {failed_run}
         self._withdrawn |= dict.fromkeys(handed, why)
         self._land(flight)
         self._close(flight.trial, outcome, why)
 
-    def _land(self, flight: _Flight) -> None:
+    def _land(self, flight: Flight) -> None:
         del self._flights[flight.number]
         for run in flight.runs:
             del self._of_run[run.run_key]
@@ -347,7 +264,7 @@ class Coordinator:
                 continue
             outcome = trial.user_attrs.get("outcome")
             if trial.state.is_finished():
-                self._seen(self._point(trial))
+                self._untried.discard(self._point(trial))
             if outcome == "failed" and retry_failed and trial.number not in retried:
                 self.study.enqueue_trial(self._point(trial), user_attrs={"retry_of": trial.number})
                 continue
@@ -375,7 +292,8 @@ class Coordinator:
                 if directory.state() is RunState.INTERRUPTED:  # the coordinator was killed before it could say so
                     directory.set_pruned(trial.user_attrs["why"])
         if trial.state is TrialState.COMPLETE and runs:
-            self._count_in(trial.number, self._directory(runs[0]), trial.user_attrs["means"])
+            self.completed += 1
+            self._watcher.remember(trial.number, self._directory(runs[0]), trial.user_attrs["means"])
 
     def _enqueue(self, trials: Sequence[FrozenTrial]) -> None:
         there = {trial.user_attrs.get("enqueued") for trial in trials}
@@ -387,19 +305,7 @@ class Coordinator:
         known = {parameter.name: parameter for parameter in self.search.space.parameters}
         return {name: known[name].exact(value) for name, value in trial.params.items()}
 
-    # -- what is left ------------------------------------------------------------------------------
-
-    def _countable_points(self) -> dict[Any, dict[str, Value]] | None:
-        """The points of a small finite space in random order; None for any other."""
-        if self.search.space.size(COUNTABLE) is None:
-            return None
-        points = list(self.search.space.points())
-        random.Random(self.search.sampler.seed).shuffle(points)
-        return {_key(point): point for point in points}
-
-    def _seen(self, point: Mapping[str, Value]) -> None:
-        if self._unseen is not None:
-            self._unseen.pop(_key(point), None)
+    # -- odds and ends -----------------------------------------------------------------------------
 
     def _new_sampler(self) -> optuna.samplers.BaseSampler:
         # Later sessions go on with another stream: the first one's would propose the same again.
@@ -416,7 +322,3 @@ class Coordinator:
     @staticmethod
     def _keys(runs: Sequence[PlannedRun] | deque[PlannedRun]) -> list[str]:
         return [run.run_key for run in runs]
-
-
-def _key(point: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
-    return tuple(sorted(point.items()))
