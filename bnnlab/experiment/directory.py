@@ -12,6 +12,7 @@
     lock            held by the process that trains; released by the kernel however that process ends
     heartbeat       signs of life of that process
     log.txt         what it printed
+    away            only in a copy that is trained on another machine: the ledger's own directory tidies up
 
 Only the process that holds the lock writes; a coordinator that gives a run up takes the lock to say so. Every file is
 replaced in one step, or appended to by whole lines that a reader may find cut short: readers tolerate that. An epoch
@@ -93,6 +94,7 @@ class RunDirectory:
         self.heartbeat_file = path / "heartbeat"
         self.log_file = path / "log.txt"
         self.reserve_file = path / ".reserve"
+        self.away_file = path / "away"
 
     @cached_property
     def run_key(self) -> str:
@@ -287,7 +289,12 @@ class RunDirectory:
         self.tidy()
 
     def tidy(self) -> None:
-        """Remove what a finished run needs no more, as far as that is possible."""
+        """Remove what a finished run needs no more, as far as that is possible.
+
+        A copy keeps it: the last checkpoint has to arrive before the metrics that it covers.
+        """
+        if self.away_file.exists():
+            return
         leftovers = (self.checkpoint_file, self.failure_file, self.pruned_file, self.heartbeat_file, self.reserve_file)
         for leftover in (*leftovers, *self.best_files()):
             with suppress(OSError):

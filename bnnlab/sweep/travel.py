@@ -78,6 +78,7 @@ def unpack(luggage: Luggage, folder: Path) -> RunDirectory:
     directory.path.mkdir(parents=True, exist_ok=True)
     for name, content in luggage.files:
         replace_file(directory.path / name, content)
+    directory.away_file.touch()
     return directory
 
 

@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:Tip. In future versions of Ray:FutureWarning"),
 ]
 STORE = 80 * 2**20
-EPOCHS = 30
+EPOCHS = 100
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +59,18 @@ def cluster() -> Iterator[Any]:
 
 
 class Hook:
-    """Does something once, at the first epoch of a run that is past its first."""
+    """Does something once, when both nodes are at work: as soon as two runs at a time have an epoch behind them."""
 
     def __init__(self, act: Any) -> None:
         self.act = act
+        self.at_work: set[str] = set()
 
     def tell(self, event: Event) -> None:
-        if self.act is not None and isinstance(event, EpochFinished) and event.epoch.index >= 1:
+        if isinstance(event, EpochFinished):
+            self.at_work.add(event.run.run_key)
+        else:
+            self.at_work.discard(event.run.run_key)
+        if self.act is not None and len(self.at_work) == 2:
             act, self.act = self.act, None
             act()
 
