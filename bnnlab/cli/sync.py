@@ -27,6 +27,7 @@ def sync(
     profile: Profile = None,
     set_: Sets = None,
     seeds: Seeds = None,
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; exit 1 where MLflow differs.")] = False,
 ) -> None:
     """Make MLflow match the ledger: after an outage, on a new server, for runs trained elsewhere."""
     from bnnlab.cli.output import say
@@ -35,7 +36,8 @@ def sync(
     from bnnlab.sweep.project import find_project
     from bnnlab.sweep.reading import read_spec
     from bnnlab.tracking.claim import PlanIsKept
-    from bnnlab.tracking.store import reason, tracking_uri
+    from bnnlab.tracking.comparison import differences
+    from bnnlab.tracking.store import open_client, reason, tracking_uri
     from bnnlab.tracking.sync import sync_plan
 
     project = find_project()
@@ -51,6 +53,13 @@ def sync(
     failed = False
     for plan in plans:
         try:
+            if check:
+                found = differences(open_client(project), ledger, plan)
+                failed = failed or bool(found)
+                say(f"{plan.study} ({plan.profile}, plan {plan.plan_id}): {len(found) or 'no'} differences")
+                for sentence in found:
+                    say(f"  {sentence}")
+                continue
             count = sync_plan(project, ledger, plan, after_sweep)
             ledger.set_projected(plan.plan_id, tracking_uri(project))
             say(f"{plan.study} ({plan.profile}, plan {plan.plan_id}): {count} runs are in MLflow as in the ledger")
@@ -63,6 +72,9 @@ def sync(
                 raise
             failed = True
             say(f"{plan.study} ({plan.profile}): MLflow at {tracking_uri(project)} cannot be written: {reason(error)}")
+    if failed and check:
+        say("`bnnlab sync` brings over what MLflow lacks.")
+        raise typer.Exit(1)
     if failed:
         say("The ledger is complete; run `bnnlab sync` again when the store can be reached.")
         raise typer.Exit(1)

@@ -18,6 +18,7 @@ from bnnlab.paper.matching import paper_metrics
 from bnnlab.sweep.ledger import Ledger, SavedPlan, plan_manifest
 from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
+from bnnlab.tracking.owner import ledger_id, user_name
 from bnnlab.tracking.store import artifact_location, store_lock, tracking_uri, ui_address
 
 if TYPE_CHECKING:
@@ -53,13 +54,18 @@ class _Child:
 
 
 class Projection:
-    """A plan's parent and children in one MLflow store."""
+    """A plan's parent and children in one MLflow store.
+
+    They belong to one ledger (tag `bnnlab.ledger`): where two users sweep one study into one server, each has a parent
+    of their own, and neither's runs stand for, or replace, the other's.
+    """
 
     def __init__(self, client: MlflowClient, project: Project, ledger: Ledger, plan: Plan | SavedPlan) -> None:
         self.client = client
         self.project = project
         self.ledger = ledger
         self.plan = plan
+        self.ledger_id = ledger_id(ledger.root)
         self._own_keys = {run.run_key for run in plan.runs}
         with store_lock(project):
             self.experiment_id = self._experiment()
@@ -139,6 +145,8 @@ class Projection:
             "bnnlab.study": self.plan.study,
             "bnnlab.profile": self.plan.profile,
             "bnnlab.plan": self.plan.plan_id,
+            "bnnlab.ledger": self.ledger_id,
+            "mlflow.user": user_name(),
             **{f"bnnlab.axis.{axis}": level for axis, level in run.axes.items()},
             **run.tags,
         }
@@ -206,15 +214,23 @@ class Projection:
     # -- what MLflow has -------------------------------------------------------------------------
 
     def _experiment(self) -> str:
+        from mlflow.exceptions import MlflowException
+
         found = self.client.get_experiment_by_name(self.plan.study)
         if found is None:
             location = artifact_location(self.project, self.plan.study)
-            return str(self.client.create_experiment(self.plan.study, artifact_location=location))
+            try:
+                return str(self.client.create_experiment(self.plan.study, artifact_location=location))
+            except MlflowException as error:
+                found = self.client.get_experiment_by_name(self.plan.study)
+                if found is None or error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise  # not because another user of the server was faster
         if found.lifecycle_stage == "deleted":
             self.client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _search(self, condition: str) -> Iterator[Run]:
+    def search(self, condition: str) -> Iterator[Run]:
+        """The runs of the study's experiment that fulfil a condition in MLflow's language."""
         token = None
         while True:
             page = self.client.search_runs([self.experiment_id], condition, max_results=1000, page_token=token)
@@ -225,8 +241,14 @@ class Projection:
 
     def _parent(self) -> str:
         condition = f"tags.`bnnlab.kind` = 'sweep' AND tags.`bnnlab.plan` = '{self.plan.plan_id}'"
-        for run in self._search(condition):
-            return str(run.info.run_id)
+        found = [run for run in self.search(condition) if run.data.tags.get("bnnlab.ledger") in (None, self.ledger_id)]
+        if found:
+            oldest, *twins = sorted(found, key=lambda run: (run.info.start_time, run.info.run_id))
+            for twin in twins:  # a request was sent twice, because its first answer was lost
+                self.client.delete_run(twin.info.run_id)
+            if "bnnlab.ledger" not in oldest.data.tags:  # it was made before ledgers had names
+                self.client.set_tag(oldest.info.run_id, "bnnlab.ledger", self.ledger_id)
+            return str(oldest.info.run_id)
         created = self.client.create_run(
             self.experiment_id,
             run_name=f"{self.plan.study} ({self.plan.profile}{_runs(len(self.plan.runs))})",
@@ -235,6 +257,8 @@ class Projection:
                 "bnnlab.study": self.plan.study,
                 "bnnlab.profile": self.plan.profile,
                 "bnnlab.plan": self.plan.plan_id,
+                "bnnlab.ledger": self.ledger_id,
+                "mlflow.user": user_name(),
                 NOTE_TAG: self.plan.question,
             },
         )
@@ -245,7 +269,7 @@ class Projection:
 
     def _known_children(self) -> dict[str, _Child]:
         children: dict[str, _Child] = {}
-        for run in self._search(f"tags.`mlflow.parentRunId` = '{self.parent_id}'"):
+        for run in self.search(f"tags.`mlflow.parentRunId` = '{self.parent_id}'"):
             tags = run.data.tags
             key = tags.get("bnnlab.run_key")
             if key is None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,10 @@ QUIET = {
 }
 
 
+SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+"""Kinds of stores that an error names: a tracking server, or a database that MLflow opens itself."""
+DATABASE_TRIES = 3
+"""How often MLflow tries to open a database that does not answer; its own ten tries take 100 seconds."""
 LOCK_PATIENCE_S = 60.0
 """Making a fresh store takes some seconds."""
 
@@ -46,19 +52,28 @@ def artifact_location(project: Project, study: str) -> str | None:
 
 
 def open_client(project: Project) -> MlflowClient:
-    """A client of the store, which is made where it does not exist. Raises whatever MLflow raises."""
+    """A client of the store, which is made if need be. Raises StoreUnusable, and whatever MLflow raises."""
+    uri = tracking_uri(project)
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    import mlflow.store.db.utils
     from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    mlflow.store.db.utils.MAX_RETRY_COUNT = DATABASE_TRIES
 
     for noisy in ("alembic", "mlflow.store.db.utils", "mlflow.tracking"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    uri = tracking_uri(project)
     with store_lock(project):
         if not os.environ.get("MLFLOW_TRACKING_URI") and not project.mlflow_db.exists():
             _make_store(project.mlflow_db)
-        client = MlflowClient(uri, registry_uri=uri)
-        client.search_experiments(max_results=1)
+        try:
+            client = MlflowClient(uri, registry_uri=uri)
+            client.search_experiments(max_results=1)
+        except MlflowException as error:
+            if mistake := _mistake(uri, str(error)):
+                raise StoreUnusable(mistake) from error
+            raise
     return client
 
 
@@ -100,6 +115,38 @@ def store_lock(project: Project) -> Iterator[None]:
         yield
 
 
+class StoreUnusable(Exception):
+    """An address at which no MLflow store can be."""
+
+
+def _mistake(uri: str, complaint: str) -> str | None:
+    """What is wrong with an address, in words that help; None where MLflow's complaint is about something else."""
+    if "unsupported URI" in complaint:
+        near = get_close_matches(uri.partition(":")[0], SCHEMES, 1)
+        question = f"; did you mean {near[0]}://?" if near else ""
+        return f"no such kind of store (allowed: {', '.join(SCHEMES)}){question}"
+    if "filesystem tracking backend" in complaint:
+        path = uri.removeprefix("file://").rstrip("/")
+        return f"MLflow no longer writes to folders; a file in that folder is sqlite:///{path}/mlflow.db"
+    return None
+
+
+CAUSES = {
+    r"too many (\d+) error responses": "the server answers with error {0}; is its database up?",
+    r"Failed to resolve '([^']+)'": "no host is called {0}",
+    r"Connection refused": "connection refused: no server listens there",
+    r"[Tt]imed? ?out": "no answer in time",
+    r"unable to open database file|readonly database": "the file cannot be opened for writing",
+}
+"""What stands in the errors of MLflow, urllib3 and SQLAlchemy, and what it means."""
+LONGEST_REASON = 300
+
+
 def reason(error: Exception) -> str:
     """Why a store cannot be used, in a line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    text = str(error).strip()
+    for pattern, meaning in CAUSES.items():
+        found = re.search(pattern, text)
+        if found is not None:
+            return meaning.format(*found.groups())
+    return (text.splitlines() or [type(error).__name__])[0][:LONGEST_REASON]

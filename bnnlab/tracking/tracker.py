@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import IO
 
 from bnnlab.experiment.failure import Failure
@@ -18,6 +19,7 @@ from bnnlab.sweep.plan import Plan, PlannedRun
 from bnnlab.sweep.project import Project
 from bnnlab.tracking.claim import PlanIsKept, claim
 from bnnlab.tracking.projection import Projection
+from bnnlab.tracking.stale import close_stale_plans
 from bnnlab.tracking.store import open_client, reason
 from bnnlab.tracking.sync import parent_status
 
@@ -106,6 +108,8 @@ class Tracker:
             if self._projection is None:
                 self._projection = Projection(open_client(self.project), self.project, self.ledger, self.plan)
                 self._projection.open_parent()
+                with suppress(Exception):  # what MLflow refuses here it refuses below, where that is told
+                    close_stale_plans(self._projection)
             for key in list(changed):
                 self._projection.bring(changed[key], failures.get(key))
                 del changed[key]

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from little_sweeps import left_behind, new_project, saved_plan, sweep  # first: it says where `little` is
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "sweep"))
-
-from little import Act, FakeExecutor, die, fail, finish, quick
+# isort: split
+from little import FakeExecutor, die, fail, finish, quick
 
 from bnnlab.experiment.directory import RunDirectory
 from bnnlab.experiment.execution import Execution
-from bnnlab.sweep.engine import Engine, Outcome
+from bnnlab.sweep.engine import Engine
 from bnnlab.sweep.ledger import Ledger
-from bnnlab.sweep.plan import Plan, read_plan
+from bnnlab.sweep.plan import Plan
 from bnnlab.sweep.project import Project
 from bnnlab.tracking.claim import PlanIsKept, claim
 from bnnlab.tracking.projection import Projection
-from bnnlab.tracking.store import open_client
+from bnnlab.tracking.store import open_client, reason
 from bnnlab.tracking.sync import sync_plan
 from bnnlab.tracking.tracker import Tracker
-
-SPEC = """\
-name: little
-question: Does it matter?
-base:
-  model: {name: resnet_e18, width: 16}
-  data: {name: synthetic}
-  training: {epochs: 3, batch_size: 16, optimizer: {name: adam}, schedule: {name: cosine}}
-axes:
-  model.binarization.scaling: [none, xnor]
-seeds: [0, 1]
-"""
 
 
 @pytest.fixture(scope="module")
@@ -50,32 +37,13 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "study.yaml").write_text(SPEC)
     shutil.copy(fresh_store, tmp_path / "mlflow.db")
-    return Project(tmp_path)
+    return new_project(tmp_path)
 
 
 @pytest.fixture
 def plan(project: Project) -> Plan:
-    plan = read_plan(project.root / "study.yaml")
-    Ledger(project.ledger).save_plan(plan)
-    return plan
-
-
-def sweep(
-    project: Project, plan: Plan, scripts: dict[str, list[Act]] | None = None, *, killed: bool = False, **policy: Any
-) -> tuple[Outcome, Tracker]:
-    """Sweep; `killed`: the coordinator ends before it could close anything in MLflow."""
-    ledger = Ledger(project.ledger)
-    tracker = Tracker(project, ledger, plan)
-    outcome = Engine(ledger, FakeExecutor(scripts), Execution(), [tracker], quick(**policy)).run(plan.all_runs)
-    if killed:
-        tracker._bring_over()
-        assert tracker._claim is not None
-        tracker._claim.close()
-    else:
-        tracker.close(lambda projection: "done")
-    return outcome, tracker
+    return saved_plan(project)
 
 
 def rows(project: Project) -> Iterator[Any]:
@@ -93,12 +61,17 @@ def children(project: Project) -> dict[str, Any]:
     return by_key
 
 
+def is_parent(run: Any) -> bool:
+    return bool(run.data.tags["bnnlab.kind"] == "sweep")
+
+
 def statuses(project: Project) -> set[str]:
     return {run.info.status for run in rows(project)}
 
 
 def assert_equal_to_the_ledger(project: Project, plan: Plan) -> None:
-    """Row by row: every metric of every epoch, every final metric, every parameter."""
+    """Row by row, and once more with the names written out that scripts rely on."""
+    assert left_behind(project, plan) == []
     client = open_client(project)
     found = children(project)
     finished = {run.run_key: run for run in plan.runs if Ledger(project.ledger).directory(run.run_key).result()}
@@ -211,8 +184,7 @@ def test_an_outage_costs_nothing_but_a_sync(project: Project, plan: Plan, monkey
     outcome, tracker = sweep(project, plan)
     assert len(outcome.trained) == 4
     assert not tracker.complete
-    assert tracker.problem is not None
-    assert "127.0.0.1" in tracker.problem
+    assert tracker.problem == "connection refused: no server listens there"
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     assert sync_plan(project, Ledger(project.ledger), plan, lambda projection: "synced") == 4
@@ -240,6 +212,118 @@ def test_a_child_that_was_made_twice_is_deleted(project: Project, plan: Plan) ->
 
     Projection(client, project, Ledger(project.ledger), plan)
     assert len(children(project)) == 4
+
+
+def test_an_earlier_plan_that_a_killed_coordinator_left_running_is_closed_by_the_next_sweep_of_its_study(
+    project: Project, plan: Plan
+) -> None:
+    ledger = Ledger(project.ledger)
+    directory = ledger.directory(plan.runs[1].run_key)
+    directory.create(plan.runs[1].config)
+    projection = Projection(open_client(project), project, ledger, plan)
+    projection.open_parent()
+    with directory.locked():  # its worker lives when MLflow hears of it last
+        directory.add_epoch(_epoch(0))
+        projection.bring(plan.runs[1])
+    assert left_behind(project, plan) != []
+
+    later = saved_plan(project, "training.optimizer.lr=0.02")
+    sweep(project, later)
+
+    assert "RUNNING" not in statuses(project)
+    assert left_behind(project, plan) == left_behind(project, later) == []
+    states = {run.data.tags["bnnlab.plan"]: run.info.status for run in rows(project) if is_parent(run)}
+    assert states == {plan.plan_id: "KILLED", later.plan_id: "FINISHED"}
+
+
+def test_an_earlier_plan_that_is_still_kept_is_left_alone(project: Project, plan: Plan) -> None:
+    ledger = Ledger(project.ledger)
+    with claim(ledger.plan_folder(plan.plan_id)):  # as the coordinator does that sweeps it at this moment
+        Projection(open_client(project), project, ledger, plan).open_parent()
+        sweep(project, saved_plan(project, "training.optimizer.lr=0.02"))
+    (parent,) = [run for run in rows(project) if is_parent(run) and run.data.tags["bnnlab.plan"] == plan.plan_id]
+    assert parent.info.status == "RUNNING"
+
+
+def test_a_plan_of_another_ledger_is_left_alone(
+    project: Project, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.mlflow_db}")
+    other = new_project(tmp_path / "other")
+    Projection(open_client(other), other, Ledger(other.ledger), saved_plan(other)).open_parent()
+
+    sweep(project, saved_plan(project, "training.optimizer.lr=0.02"))
+
+    assert [run.info.status for run in rows(project) if run.data.tags["bnnlab.plan"] == plan.plan_id] == ["RUNNING"]
+
+
+def test_two_users_of_one_store_have_a_parent_each_and_all_of_their_own_runs(
+    project: Project, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{project.mlflow_db}")
+    other = new_project(tmp_path / "other")
+    assert saved_plan(other).plan_id == plan.plan_id
+
+    for _ in range(2):  # and neither replaces the other's when both come again
+        for user in (project, other):
+            sweep(user, plan)
+
+    assert left_behind(project, plan) == left_behind(other, plan) == []
+    assert len([run for run in rows(project) if is_parent(run)]) == 2
+    assert len(list(rows(project))) == 2 * (1 + 4)
+
+
+def test_runs_that_were_logged_before_ledgers_had_names_stay_the_ledgers_own(project: Project, plan: Plan) -> None:
+    sweep(project, plan)
+    client = open_client(project)
+    for run in rows(project):
+        client.delete_tag(run.info.run_id, "bnnlab.ledger")
+
+    sync_plan(project, Ledger(project.ledger), plan, lambda projection: "again")
+
+    assert len(children(project)) == 4
+    assert len([run for run in rows(project) if is_parent(run)]) == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "problem"),
+    [
+        (
+            "htp://tracking:5000",
+            "no such kind of store (allowed: http, https, sqlite, postgresql, mysql, mssql); did you mean http://?",
+        ),
+        ("http://127.0.0.1:9", "connection refused: no server listens there"),
+        (
+            "file:///home/me/mlruns",
+            "MLflow no longer writes to folders; a file in that folder is sqlite:////home/me/mlruns/mlflow.db",
+        ),
+        ("sqlite:////proc/nowhere/mlflow.db", "[Errno 2] No such file or directory: '/proc/nowhere'"),
+    ],
+)
+def test_an_address_that_is_none_costs_a_line_and_no_run(
+    project: Project, plan: Plan, monkeypatch: pytest.MonkeyPatch, uri: str, problem: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    outcome, tracker = sweep(project, plan)
+    assert len(outcome.trained) == 4
+    assert (tracker.problem, tracker.complete) == (problem, False)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    sync_plan(project, Ledger(project.ledger), plan, lambda projection: "synced")
+    assert_equal_to_the_ledger(project, plan)
+
+
+def test_a_database_that_does_not_answer_is_not_tried_for_minutes(
+    project: Project, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("psycopg2", reason="the driver of PostgreSQL is not installed")
+    pauses: list[float] = []
+    monkeypatch.setattr("mlflow.store.db.utils.time.sleep", pauses.append)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql+psycopg2://me@127.0.0.1:9/mlflow")
+    with pytest.raises(Exception, match="Connection refused") as caught:
+        open_client(project)
+    assert reason(caught.value) == "connection refused: no server listens there"
+    assert sum(pauses) < 2
 
 
 def test_half_of_a_store_that_a_kill_left_is_no_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
