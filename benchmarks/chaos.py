@@ -3,9 +3,10 @@
     python benchmarks/chaos.py                       60 runs, 100 blows: some ten minutes on two cores
     python benchmarks/chaos.py --runs 6 --blows 10   the short form that the tests run
 
-A blow is a signal at a random moment: SIGKILL, SIGTERM, SIGINT (Ctrl-C, to the whole process group) or SIGSTOP at the
-coordinator; SIGKILL, SIGTERM or SIGSTOP at a worker. A stopped coordinator is woken a little later; a stopped worker is
-left for the engine to find. Whenever the sweep has ended, the same command is given again.
+A blow is a signal: SIGKILL, SIGTERM, SIGINT (Ctrl-C, to the whole process group) or SIGSTOP at the coordinator;
+SIGKILL, SIGTERM or SIGSTOP at a worker. Its moment is a random number of epochs that the study has finished, not a
+time, so that fast and slow machines deal the same blows. A stopped coordinator is woken a little later; a stopped
+worker is left for the engine to find. Whenever the sweep has ended, the same command is given again.
 
 At the end: every run finished once, with the weights, metrics and epochs of the undisturbed sweep; MLflow equal to the
 ledger, row by row, nothing left RUNNING; no attempt began before an epoch that an earlier one had finished.
@@ -14,7 +15,6 @@ ledger, row by row, nothing left RUNNING; no attempt began before an epoch that 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import random
@@ -23,9 +23,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from bnnlab.experiment.directory import RunDirectory
+from bnnlab.experiment.holder import Process
+from bnnlab.sweep.ledger import Ledger
+from bnnlab.tracking.comparison import differences
 
 SPEC = """\
 name: chaos
@@ -66,10 +73,19 @@ class Project:
     def run_keys(self) -> list[str]:
         return sorted(path.parent.name for path in (self.root / "runs").glob("*/config.json"))
 
-    def epochs_done(self) -> dict[str, int]:
-        return {
-            path.parent.name: path.read_bytes().count(b"\n") for path in (self.root / "runs").glob("*/metrics.jsonl")
-        }
+    def epochs_of(self, key: str) -> int:
+        """How many epochs of a run are finished."""
+        try:
+            return (self.root / "runs" / key / "metrics.jsonl").read_bytes().count(b"\n")
+        except OSError:
+            return 0
+
+    def epochs_in_all(self) -> int:
+        return sum(self.epochs_of(key) for key in self.run_keys())
+
+    def attempts(self) -> int:
+        """How often a process has taken up a run."""
+        return sum(RunDirectory(self.root / "runs" / key).attempts() for key in self.run_keys())
 
     def results(self) -> dict[str, dict[str, Any]]:
         """What counts of every run: metrics, weights and the metrics of each epoch."""
@@ -85,57 +101,112 @@ class Project:
         return found
 
 
-def children_of(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
+@dataclass(frozen=True)
+class Blow:
+    """A signal, at whom, and when: after so many epochs of the whole study, never after so many seconds."""
+
+    signal: signal.Signals
+    at_worker: bool
+    after: int
+    """Epochs that are finished, over all runs."""
+    early: bool
+    """At the coordinator only: dealt again as soon as the command that was given next says its first word."""
+    pause_s: float
+    """How long a stopped coordinator stays so."""
+
+    def __str__(self) -> str:
+        return f"{self.signal.name} at {'a worker' if self.at_worker else 'the coordinator'}"
 
 
-def workers_of(coordinator: int) -> list[int]:
-    """The coordinator's grandchildren: its forkserver's children."""
-    return [worker for child in children_of(coordinator) for worker in children_of(child)]
-
-
-def harass(project: Project, blows: int, seed: int) -> Counter[str]:
-    """Sweep until it is done, with `blows` blows on the way."""
+def draw_blows(count: int, epochs: int, seed: int) -> list[Blow]:
+    """Blows of all kinds, two thirds of them at workers (a coordinator takes seconds to be back), spread at random over
+    the epochs of the study except the last tenth of them: each blow finds something to hit."""
     dice = random.Random(seed)
-    dealt: Counter[str] = Counter()
-    sweep = project.start()
-    while True:
-        if sweep.poll() is not None:
-            left = blows - dealt.total()
-            if sweep.returncode == 0 and left > 0:
-                print(f"  done with {left} blows to go: the study is too short for them", flush=True)
-            if sweep.returncode == 0:
-                return dealt
-            sweep = project.start()
-        if dealt.total() >= blows:
-            time.sleep(0.1)
-            continue
-        time.sleep(dice.uniform(0.0, 2.0))
-        workers = workers_of(sweep.pid)
-        # Mostly at workers: a coordinator takes seconds to be back, in which there is nothing to hit.
-        if workers and dice.random() < 0.7:
-            blow, target = dice.choice(WORKER_BLOWS), dice.choice(workers)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(target, blow)
-                dealt[f"{blow.name} at a worker"] += 1
-            continue
-        if sweep.poll() is not None or (not workers and dice.random() < 0.8):
-            continue  # a coordinator that is hit before it has workers is seldom a new case
-        blow = dice.choice(COORDINATOR_BLOWS)
-        if blow is signal.SIGINT:
-            os.killpg(sweep.pid, blow)
+    workers = [WORKER_BLOWS[i % len(WORKER_BLOWS)] for i in range(count - count // 3)]
+    coordinators = [COORDINATOR_BLOWS[i % len(COORDINATOR_BLOWS)] for i in range(count // 3)]
+    kinds = [(blow, True) for blow in workers] + [(blow, False) for blow in coordinators]
+    dice.shuffle(kinds)
+    moments = sorted(dice.randint(1, max(1, epochs * 9 // 10)) for _ in kinds)
+    return [
+        Blow(blow, at_worker, after, not at_worker and dice.random() < 0.2, dice.uniform(0.1, 1.0))
+        for (blow, at_worker), after in zip(kinds, moments, strict=True)
+    ]
+
+
+class Harassment:
+    """A sweep that is given again whenever it has ended, until the study is done, and hit on the way."""
+
+    def __init__(self, project: Project, epochs_of_a_run: int) -> None:
+        self.project = project
+        self.last_epoch = epochs_of_a_run - 1
+        self.dealt: Counter[str] = Counter()
+        self.hit: set[Process] = set()
+        """Workers that got a blow. None gets a second one, so that each blow ends an attempt of its own."""
+        self.sweep = project.start()
+
+    def until_done(self, blows: Sequence[Blow]) -> None:
+        """Deal each blow at its moment; those whose moment has passed come as soon as there is something to hit."""
+        left = deque(blows)
+        while True:
+            if self.sweep.poll() is not None:
+                if self.sweep.returncode == 0:
+                    return
+                self.sweep = self.project.start()
+            if left and self.project.epochs_in_all() >= left[0].after and self._deal(left[0]):
+                left.popleft()
+            time.sleep(0.002)
+
+    def _deal(self, blow: Blow) -> bool:
+        """Whether there was something to hit."""
+        if blow.at_worker:
+            fresh = [worker for worker in self._busy_workers() if worker not in self.hit]
+            if not fresh:
+                return False
+            self.hit.add(fresh[0])
+            try:
+                os.kill(fresh[0].pid, blow.signal)
+            except ProcessLookupError:
+                return False
         else:
-            os.kill(sweep.pid, blow)
-        dealt[f"{blow.name} at the coordinator"] += 1
-        if blow is signal.SIGSTOP:
-            time.sleep(dice.uniform(0.1, 1.0))
-            os.kill(sweep.pid, signal.SIGCONT)
-        elif dice.random() < 0.5:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                sweep.wait(timeout=dice.uniform(0.0, 20.0))
+            if self.sweep.poll() is not None or not self._busy_workers():
+                return False
+            self._hit_coordinator(blow)
+            if blow.early and blow.signal is not signal.SIGSTOP:
+                self._hit_the_next_one_early(blow)
+        self.dealt[str(blow)] += 1
+        return True
+
+    def _hit_coordinator(self, blow: Blow) -> None:
+        if blow.signal is signal.SIGINT:
+            os.killpg(self.sweep.pid, blow.signal)
+        else:
+            os.kill(self.sweep.pid, blow.signal)
+        if blow.signal is signal.SIGSTOP:
+            time.sleep(blow.pause_s)
+            os.kill(self.sweep.pid, signal.SIGCONT)
+
+    def _hit_the_next_one_early(self, blow: Blow) -> None:
+        """The next coordinator gets the same before it has workers: once it says how many runs there are."""
+        self.sweep.wait()
+        said = self.project.log.stat().st_size
+        self.sweep = self.project.start()
+        while self.project.log.stat().st_size == said and self.sweep.poll() is None:
+            time.sleep(0.002)
+        if self.sweep.poll() is None:
+            self._hit_coordinator(blow)
+
+    def _busy_workers(self) -> list[Process]:
+        """The processes that train a run and are not near its end."""
+        found = []
+        for key in self.project.run_keys():
+            directory = RunDirectory(self.project.root / "runs" / key)
+            if directory.result_file.exists():
+                continue
+            holder = directory.holder()
+            epochs = self.project.epochs_of(key)
+            if holder is not None and not holder.process.has_ended and 0 < epochs < self.last_epoch:
+                found.append(holder.process)
+        return found
 
 
 def compare_ledgers(quiet: Project, harassed: Project) -> list[str]:
@@ -168,31 +239,16 @@ def compare_mlflow(project: Project) -> list[str]:
     from mlflow import MlflowClient
 
     client = MlflowClient(f"sqlite:///{project.root / 'mlflow.db'}")
-    experiment = client.get_experiment_by_name("chaos")
+    ledger = Ledger(project.root / "runs")
+    (plan,) = ledger.saved_plans()
+    experiment = client.get_experiment_by_name(plan.study)
     if experiment is None:
         return ["MLflow has no experiment"]
-    runs = client.search_runs([experiment.experiment_id], max_results=5000)
-    wrong = [f"MLflow run {run.info.run_name} is {run.info.status}" for run in runs if run.info.status != "FINISHED"]
-    parents = [run for run in runs if run.data.tags["bnnlab.kind"] == "sweep"]
-    children = {run.data.tags["bnnlab.run_key"]: run for run in runs if run.data.tags["bnnlab.kind"] == "run"}
-    results = project.results()
-    if len(parents) != 1 or len(runs) != 1 + len(results) or children.keys() != results.keys():
-        others = len(runs) - len(parents)
-        wrong.append(f"MLflow has {len(parents)} parents and {others} other runs for {len(results)} runs of the ledger")
-    for key, child in children.items():
-        result = results.get(key)
-        if result is None:
-            continue
-        for name, value in result["metrics"].items():
-            logged = [metric.value for metric in client.get_metric_history(child.info.run_id, name)]
-            if logged != [value]:
-                wrong.append(f"run {key}: {name} is {value} in the ledger and {logged} in MLflow")
-        for name in result["epochs"][0]:
-            history = client.get_metric_history(child.info.run_id, name)
-            rows = sorted((metric.step, metric.value) for metric in history)
-            if rows != [(index + 1, epoch[name]) for index, epoch in enumerate(result["epochs"])]:
-                wrong.append(f"run {key}: the epochs of {name} differ between the ledger and MLflow")
-    return wrong
+    shown = client.search_runs([experiment.experiment_id], max_results=5000)
+    wrong = [f"MLflow run {run.info.run_name} is {run.info.status}" for run in shown if run.info.status != "FINISHED"]
+    if len(shown) != 1 + len(plan.all_runs):
+        wrong.append(f"MLflow has {len(shown)} runs for a parent and {len(plan.all_runs)} runs of the ledger")
+    return wrong + differences(client, ledger, plan)
 
 
 def main() -> int:
@@ -212,19 +268,19 @@ def main() -> int:
         code = quiet.start().wait()
         print(f"undisturbed: exit code {code}, {time.monotonic() - began:.0f} s", flush=True)
         began = time.monotonic()
-        dealt = harass(harassed, options.blows, options.seed)
-        print(f"harassed: {time.monotonic() - began:.0f} s, {dealt.total()} blows", flush=True)
-        for blow, count in sorted(dealt.items()):
-            print(f"  {count:3} {blow}")
-        attempts = sum(
-            (harassed.root / "runs" / key / "attempts.jsonl").read_bytes().count(b"\n") for key in harassed.run_keys()
-        )
+        harassment = Harassment(harassed, options.epochs)
+        harassment.until_done(draw_blows(options.blows, options.runs // 2 * 2 * options.epochs, options.seed))
+        dealt = harassment.dealt
+        print(f"harassed: {time.monotonic() - began:.0f} s, {dealt.total()} of {options.blows} blows", flush=True)
+        for name, count in sorted(dealt.items()):
+            print(f"  {count:3} {name}")
         wrong = [*compare_ledgers(quiet, harassed), *check_attempts(harassed), *compare_mlflow(harassed)]
         finished = len(harassed.results())
-        print(f"{finished} of {options.runs // 2 * 2} runs finished in {attempts} attempts; {len(wrong)} differences")
+        planned, attempts = options.runs // 2 * 2, harassed.attempts()
+        print(f"{finished} of {planned} runs finished in {attempts} attempts; {len(wrong)} differences")
         for sentence in wrong:
             print(f"  {sentence}")
-        return 1 if wrong or code or finished != options.runs // 2 * 2 else 0
+        return 1 if wrong or code or finished != planned else 0
 
 
 if __name__ == "__main__":

@@ -28,7 +28,8 @@ QUIET = {
 }
 
 
-SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+SCHEMES = ("http", "https", *DATABASES)
 """Kinds of stores that an error names: a tracking server, or a database that MLflow opens itself."""
 DATABASE_TRIES = 3
 """How often MLflow tries to open a database that does not answer; its own ten tries take 100 seconds."""
@@ -47,8 +48,12 @@ def ui_address(uri: str) -> str:
 
 
 def artifact_location(project: Project, study: str) -> str | None:
-    """Where a study's artefacts go: beside the local store; a tracking server decides for itself (None)."""
-    return None if os.environ.get("MLFLOW_TRACKING_URI") else (project.artifacts / study).as_uri()
+    """Where a study's artefacts go: beside the local store; a tracking server decides for itself (None).
+
+    A database that is opened without a server would have MLflow put them below whatever folder one happens to be in.
+    """
+    is_database = tracking_uri(project).partition(":")[0].partition("+")[0] in DATABASES
+    return (project.artifacts / study).as_uri() if is_database else None
 
 
 def open_client(project: Project) -> MlflowClient:

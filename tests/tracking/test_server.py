@@ -99,6 +99,7 @@ def test_sixteen_writers_lose_nothing(tmp_path: Path, server: MlflowServer, data
     # The rows themselves, read from the database: nothing can be hidden by the server.
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", database.uri)
+        patch.chdir(tmp_path)  # MLflow makes an empty folder for artefacts where it is
         client = open_client(Project(tmp_path))
     plans, wrong, shown = 0, [], 0
     for number in range(WRITERS):

@@ -37,6 +37,7 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def project(tmp_path: Path, fresh_store: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)  # MLflow makes an empty folder for artefacts where it is
     shutil.copy(fresh_store, tmp_path / "mlflow.db")
     return new_project(tmp_path)
 
