@@ -90,7 +90,7 @@ def _folders(project: Project) -> Iterator[Finding]:
 
 
 def _store(project: Project) -> Finding:
-    from bnnlab.tracking.store import open_client, tracking_uri
+    from bnnlab.tracking.store import open_client, reason, tracking_uri
 
     uri = tracking_uri(project)
     local = uri.removeprefix("sqlite:///")
@@ -99,7 +99,6 @@ def _store(project: Project) -> Finding:
     try:
         open_client(project)
     except Exception as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         mend = "start the server or unset MLFLOW_TRACKING_URI; sweeps go on without it, `bnnlab sync` catches up"
-        return Finding("MLflow store", f"{uri}: {reason}", False, mend)
+        return Finding("MLflow store", f"{uri}: {reason(error)}", False, mend)
     return Finding("MLflow store", uri)

@@ -42,9 +42,14 @@ def tracking_uri(project: Project) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{project.mlflow_db}"
 
 
+def is_server(uri: str) -> bool:
+    """Whether a tracking server is at `uri`, which has a UI of its own, rather than a database."""
+    return uri.startswith(("http://", "https://"))
+
+
 def ui_address(uri: str) -> str:
     """Where a browser finds MLflow's UI: the tracking server, or what `bnnlab ui` serves for a local store."""
-    return uri.rstrip("/") if uri.startswith(("http://", "https://")) else "http://127.0.0.1:5000"
+    return uri.rstrip("/") if is_server(uri) else "http://127.0.0.1:5000"
 
 
 def artifact_location(project: Project, study: str) -> str | None:
