@@ -8,12 +8,12 @@ SPEC ?= studies/scaling_ablation.yaml
 # One thread a process: tests and runs go side by side, one a core.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help sweep test check fast lint ui clean
+.PHONY: help sweep test slow lint ui clean
 
 help:
 	@echo "make sweep   make the environment, then run the study (SPEC=$(SPEC)) on the embedded data"
-	@echo "make test    make the environment, then check format, lint, types, rooms and run all tests"
-	@echo "make fast    the tests without the slow ones"
+	@echo "make test    make the environment, then check format, lint, types, rooms and run the tests"
+	@echo "make slow    the slow tests: kills, servers, clusters, real training; CI runs them too"
 	@echo "make ui      MLflow's UI on what was swept"
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -27,11 +27,12 @@ sweep: $(INSTALLED)
 	$(BIN)/bnnlab sweep $(SPEC)
 
 test: $(INSTALLED) lint
-	@echo "== tests"
-	$(BIN)/python -m pytest --numprocesses auto
-
-fast: $(INSTALLED)
+	@echo "== tests, but for the slow ones"
 	$(BIN)/python -m pytest --numprocesses auto -m 'not slow'
+
+slow: $(INSTALLED)
+	@echo "== slow tests"
+	$(BIN)/python -m pytest --numprocesses auto -m slow
 
 lint: $(INSTALLED)
 	@echo "== format, lint, types, rooms"

@@ -172,6 +172,10 @@ class RayExecutor:
                 self._idle.append(job.agent)
             else:
                 self._agents.remove(job.agent)
+        # Before any other run: what an idle agent holds is what the agents in Ray's queue wait for, maybe for ever.
+        for job in [job for job in self._jobs if job.waits][: len(self._idle)]:
+            self._agents.remove(job.agent)
+            job.move(self._idle.pop())
         return bool(ended)
 
     def _agent(self) -> Any:
@@ -214,6 +218,16 @@ class RayJob:
         self._placements += 1
         self._next_placement = None
         self.awaited = self._begin(agent)
+
+    def move(self, agent: Any) -> None:
+        """Have another agent begin it than the one that Ray has found no place for yet."""
+        self._give_agent_up()
+        self.place(agent)
+
+    @property
+    def waits(self) -> bool:
+        """Whether it has no place yet."""
+        return self._exit is None and not self.started
 
     @property
     def wants_a_place(self) -> bool:

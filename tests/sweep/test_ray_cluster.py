@@ -172,6 +172,13 @@ def test_a_cluster_that_is_not_there(tmp_path: Path) -> None:
         open_ray(RayConfig(address="127.0.0.1:1"), Execution())
 
 
+def test_more_workers_than_there_is_room_for_wait_for_it(cluster: Any, tmp_path: Path) -> None:
+    """A run whose agent Ray cannot place gets the one that has ended its own run, and does not wait for ever."""
+    runs = little_runs(4)
+    outcome, _ = ray_sweep(cluster, tmp_path, runs, workers=4)
+    assert sorted(outcome.trained) == sorted(run.run_key for run in runs)
+
+
 def test_all_runs_finish_when_a_node_is_killed_in_the_middle(cluster: Any, tmp_path: Path) -> None:
     runs = little_runs(3, epochs=EPOCHS)
     sweep(tmp_path / "here", runs)
