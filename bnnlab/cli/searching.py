@@ -40,6 +40,8 @@ def _run_search(search: Search, choices: Choices) -> int:
     folder = search_folder(ledger, search)
     started = time.monotonic()
     if choices.rerun:
+        # First of all: where there is no place to train, nothing is put aside.
+        choices.executor.open(ledger.root, choices.execution).close()
         _put_aside(search, ledger)
     for note in search.notes:
         say(f"note: {note}")

@@ -57,7 +57,7 @@ class ExecutorChoice:
         """The executor, ready to take runs of the ledger in this folder. Raises NoExecutor."""
         self.require()
         if self.name != "local":
-            self._check_device(execution.device)
+            self._check_devices(execution)
         if self.name == "slurm":
             from bnnlab.sweep.slurm import open_slurm
 
@@ -68,11 +68,20 @@ class ExecutorChoice:
             return open_ray(self.config.ray, execution)
         return open_local(self.config.local, execution)
 
-    def _check_device(self, device: str) -> None:
+    def _check_devices(self, execution: Execution) -> None:
+        """What Slurm or Ray gives to each run has to be what it trains on."""
+        device, together = execution.device, execution.devices
+        given = getattr(self.config, self.name).gpus
         if re.fullmatch(r"cuda:\d+", device):
             raise NoExecutor(f"--device {device} is of --executor local; with {self.name} a run sees only its own GPU")
-        if device == "cuda" and getattr(self.config, self.name).gpus == 0:
-            raise NoExecutor(f"--device cuda needs a GPU for each run: `{self.name}: {{gpus: 1}}` in --executor-config")
+        if device == "cuda" and given == 0:
+            wanted = f"`{self.name}: {{gpus: {together}}}` in --executor-config"
+            raise NoExecutor(f"--device cuda needs GPUs for each run: {wanted}")
+        if device != "cpu" and max(given, 1) != together and given > 0:
+            raise NoExecutor(
+                f"a run has {given:g} GPUs by `{self.name}: {{gpus: {given:g}}}` in --executor-config"
+                f" and trains on {together} by --devices: the two must be alike"
+            )
 
 
 def open_local(config: LocalConfig, execution: Execution) -> LocalExecutor:

@@ -10,7 +10,14 @@ import pytest
 
 from bnnlab.experiment.execution import Execution
 from bnnlab.sweep.executor import NoExecutor
-from bnnlab.sweep.executor_config import ExecutorConfig, LocalConfig, in_bytes, minutes, read_executor_config
+from bnnlab.sweep.executor_config import (
+    ExecutorConfig,
+    LocalConfig,
+    SlurmConfig,
+    in_bytes,
+    minutes,
+    read_executor_config,
+)
 from bnnlab.sweep.executors import ExecutorChoice, open_local
 from bnnlab.sweep.local import cores
 from bnnlab.sweep.mistakes import SpecError
@@ -109,16 +116,23 @@ def test_a_missing_extra_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, na
     assert str(caught.value) == f"--executor {name} needs {library}:  pip install 'bnnlab[{name}]'"
 
 
+GPUS = "a run has {} GPUs by `slurm: {{gpus: {}}}` in --executor-config and trains on {} by --devices: the two must be alike"
+
+
 @pytest.mark.parametrize(
-    ("device", "words"),
+    ("gpus", "execution", "words"),
     [
-        ("cuda", "--device cuda needs a GPU for each run: `slurm: {gpus: 1}` in --executor-config"),
-        ("cuda:1", "--device cuda:1 is of --executor local; with slurm a run sees only its own GPU"),
+        (0, {"device": "cuda"}, "--device cuda needs GPUs for each run: `slurm: {gpus: 1}` in --executor-config"),
+        (0, {"device": "cuda", "devices": 2}, "--device cuda needs GPUs for each run: `slurm: {gpus: 2}` in --executor-config"),
+        (1, {"device": "cuda:1"}, "--device cuda:1 is of --executor local; with slurm a run sees only its own GPU"),
+        (2, {"devices": 4}, GPUS.format(2, 2, 4)),
+        (2, {"device": "cuda"}, GPUS.format(2, 2, 1)),
     ],
-)
-def test_a_device_that_no_job_would_have(tmp_path: Path, device: str, words: str) -> None:
+)  # fmt: skip
+def test_a_device_that_no_job_would_have(tmp_path: Path, gpus: int, execution: dict[str, Any], words: str) -> None:
+    config = ExecutorConfig(slurm=SlurmConfig(gpus=gpus))
     with pytest.raises(NoExecutor) as caught:
-        ExecutorChoice("slurm").open(tmp_path, Execution(device=device))
+        ExecutorChoice("slurm", config).open(tmp_path, Execution(**execution))
     assert str(caught.value) == words
 
 
