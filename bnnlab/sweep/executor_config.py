@@ -98,8 +98,8 @@ class SlurmConfig(Frozen):
     time: Time = 240
     """Limit of a job: minutes, H:MM:SS or D-HH:MM:SS. A run that needs longer goes on in another job."""
     cpus: int = Field(default=2, ge=1)
-    gpus: int = Field(default=0, ge=0, le=1)
-    """Of each job: a run uses one at most."""
+    gpus: int = Field(default=0, ge=0, le=64)
+    """Of each job; more than one for `--devices`."""
     memory: Memory | None = None
     account: Word | None = None
     qos: Word | None = None
@@ -127,8 +127,8 @@ class RayConfig(Frozen):
     workers: int | None = Field(default=None, ge=1)
     """Runs side by side; what the nodes have room for if left out. A cluster that grows by itself needs it."""
     cpus: float = Field(default=1.0, ge=0)
-    gpus: float = Field(default=0.0, ge=0, le=1)
-    """Of each run; 0.25 puts four runs on a GPU."""
+    gpus: float = Field(default=0.0, ge=0, le=64)
+    """Of each run; 0.25 puts four runs on a GPU; more than one, and then a whole number, for `--devices`."""
     memory: Memory | None = None
     resources: dict[str, float] = Field(default_factory=dict)
     """Custom resources that a run needs: {bigdisk: 1}."""

@@ -111,7 +111,7 @@ words = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl
 @settings(max_examples=50)
 @given(
     partition=words, account=words, constraint=words, job_name=words, folder=words.filter(lambda w: "%" not in w),
-    cpus=st.integers(1, 64), gpus=st.integers(0, 1), count=st.none() | st.integers(2, 1000), time=st.integers(1, 10_000),
+    cpus=st.integers(1, 64), gpus=st.integers(0, 64), count=st.none() | st.integers(2, 1000), time=st.integers(1, 10_000),
     more=st.dictionaries(st.sampled_from(["reservation", "mail-user", "comment", "licenses"]), words | st.just(True)),
 )  # fmt: skip
 def test_sbatch_reads_what_was_asked_for(
