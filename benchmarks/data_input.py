@@ -39,7 +39,8 @@ from bnnlab.data.splits import LabelledImages, Splits, Subset, whole
 from bnnlab.data.streaming import StreamedDataset
 
 BATCH = 128
-PHOTOS = 384
+PHOTOS = 1536  # an epoch: so many that the ends of it, where not every worker has something to do, do not show
+FILES = 384
 PHOTO_SIZE = (500, 375)  # the most frequent size in ImageNet; its files have 110 kB on average
 
 
@@ -170,8 +171,8 @@ def photo(seed: int) -> bytes:
 
 
 def write_photos(folder: Path) -> FileImages:
-    names = [f"{i:05d}.jpg" for i in range(PHOTOS)]
-    for i, name in enumerate(names):
+    names = [f"{i % FILES:05d}.jpg" for i in range(PHOTOS)]
+    for i, name in enumerate(names[:FILES]):
         (folder / name).write_bytes(photo(i % 48))
     packed = PackedStrings.pack(names)
     return FileImages(folder, packed, np.arange(PHOTOS, dtype=np.int64) % 1000, packed)

@@ -145,6 +145,8 @@ def test_setup_lines_come_before_the_command() -> None:
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The commands of Slurm on the PATH; gives the folder that holds the jobs."""
+    # Of each test its own: numbers of jobs begin again, and submitit asks no more about one that it saw end.
+    monkeypatch.setattr(submitit.SlurmJob, "watcher", type(submitit.SlurmJob.watcher)(delay_s=600))
     programs, home = tmp_path / "programs", tmp_path / "slurm"
     programs.mkdir()
     home.mkdir()
