@@ -4,9 +4,10 @@
 
 The finished runs are written here as training would leave them, twelve epochs each. Every command is timed as a person
 meets it, interpreter and all, and a bare `python -c pass` beside it says how fast the machine is just then. The
-overhead of a run is what a sweep takes beyond its training seconds, by the seconds that each run states itself:
-wall time - training / slots, and the difference of that between a sweep of many runs and one of few is divided by the
-runs that lie between: start-up and report drop out.
+overhead of a run is what a sweep takes beyond the seconds that each run states itself: wall time - these / slots, and
+the difference of that between a sweep of many runs and one of few is divided by the runs that lie between, so that
+start-up and report drop out. It is given twice: beyond the epochs (the network that is built, checkpoints and tests
+then count as overhead), and beyond the whole run (what is left is the engine's: processes, ledger, MLflow).
 """
 
 from __future__ import annotations
@@ -98,8 +99,24 @@ def repeated(repeats: int, act: Callable[[], float]) -> list[float]:
     return [act() for _ in range(repeats)]
 
 
-def overhead(project: Path, runs: int) -> float:
-    """Seconds of overhead a run, of a sweep of `runs` against one of few."""
+def sizes(folder: Path, repeats: int) -> None:
+    """Commands on a large plan, and on a large ledger."""
+    large = spec_file(folder / "large", SPEC, 100)
+    show("plan of 100,000 runs, --json", repeated(3, lambda: command(folder / "large", "plan", str(large), "--json")))
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    print(f"{'  its peak memory':52}{peak:7.0f} MiB")
+    project = folder / "finished"
+    spec = spec_file(project, SPEC, 10)
+    fill(project, spec)
+    show("status of 10,000 finished runs, first look", [command(project, "status", str(spec), "--json")])
+    show("status, later", repeated(repeats, lambda: command(project, "status", str(spec), "--json")))
+    show("status as a table", repeated(repeats, lambda: command(project, "status", str(spec))))
+    show("sweep: nothing to do, first time (writes the page)", [command(project, "sweep", str(spec))])
+    show("sweep: nothing to do, later", repeated(repeats, lambda: command(project, "sweep", str(spec))))
+
+
+def overhead(project: Path, runs: int) -> tuple[float, float]:
+    """Seconds a run of a sweep of `runs` against one of few: beyond its epochs, and beyond all that the run does."""
     from bnnlab.experiment.execution import cores
 
     spent = {}
@@ -107,20 +124,25 @@ def overhead(project: Path, runs: int) -> float:
     for count in (few, runs):
         place = project / f"short_{count}"
         wall = command(place, "sweep", str(spec_file(place, SHORT, count)))
-        trained = sum(seconds_of(path) for path in (place / "runs").glob("*/result.json"))
-        spent[count] = wall - trained / cores()
-    return (spent[runs] - spent[few]) / (runs - few)
+        seconds = [seconds_of(path) for path in (place / "runs").glob("*/result.json")]
+        spent[count] = [wall - sum(part) / cores() for part in zip(*seconds, strict=True)]
+    beyond_epochs, beyond_run = (
+        (many - at_first) / (runs - few) for many, at_first in zip(spent[runs], spent[few], strict=True)
+    )
+    return beyond_epochs, beyond_run
 
 
-def seconds_of(result: Path) -> float:
+def seconds_of(result: Path) -> tuple[float, float]:
+    """Of a run's epochs, and from its first line of code to its last."""
     import json
 
-    return float(json.loads(result.read_bytes())["provenance"]["training_seconds"])
+    facts = json.loads(result.read_bytes())["provenance"]
+    return float(facts["training_seconds"]), float(facts["finished"]) - float(facts["started"])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="0 leaves the plan and the ledger out")
     parser.add_argument("--runs", type=int, default=500, help="0 leaves the overhead of a run out")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -129,22 +151,12 @@ def main() -> None:
         started = time.perf_counter()
         subprocess.run(bare, check=True)
         print(f"python -c pass: {time.perf_counter() - started:.2f} s")
-        large = spec_file(folder / "large", SPEC, 100)
-        show(
-            "plan of 100,000 runs, --json", repeated(3, lambda: command(folder / "large", "plan", str(large), "--json"))
-        )
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-        print(f"{'  its peak memory':52}{peak:7.0f} MiB")
-        project = folder / "finished"
-        spec = spec_file(project, SPEC, 10)
-        fill(project, spec)
-        show("status of 10,000 finished runs, first look", [command(project, "status", str(spec), "--json")])
-        show("status, later", repeated(chosen.repeats, lambda: command(project, "status", str(spec), "--json")))
-        show("status as a table", repeated(chosen.repeats, lambda: command(project, "status", str(spec))))
-        show("sweep: nothing to do, first time (writes the page)", [command(project, "sweep", str(spec))])
-        show("sweep: nothing to do, later", repeated(chosen.repeats, lambda: command(project, "sweep", str(spec))))
+        if chosen.repeats:
+            sizes(folder, chosen.repeats)
         if chosen.runs:
-            print(f"{'overhead a run of a sweep of ' + str(chosen.runs):52}{overhead(folder, chosen.runs):7.3f} s")
+            epochs, run = overhead(folder, chosen.runs)
+            print(f"{f'a run of a sweep of {chosen.runs}, beyond its epochs':52}{epochs:7.3f} s")
+            print(f"{'  beyond all that the run itself does':52}{run:7.3f} s")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import typer
 
 from bnnlab.cli.app import Json
 
-Root = Annotated[Path | None, typer.Option(help="Look here first.", show_default=False)]
+Root = Annotated[Path | None, typer.Option(help="Look here and nowhere else.", show_default=False)]
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +51,7 @@ def data(context: typer.Context, root: Root = None, json: Json = False) -> None:
 
 def fetch(
     name: Annotated[str, typer.Argument(help="cifar10, cifar100 or fashion_mnist.", show_default=False)],
-    to: Annotated[Path | None, typer.Option(help="The folder that data sets lie in.", show_default=False)] = None,
+    to: Annotated[Path | None, typer.Option(help="The folder that the files are put into.", show_default=False)] = None,
 ) -> None:
     """Download a data set that may be downloaded freely; what is there already is not fetched again."""
     from bnnlab.cli.fetching import fetch_with_progress

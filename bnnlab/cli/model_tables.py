@@ -27,7 +27,7 @@ def model_table(rows: Sequence[Mapping[str, Any]], input_size: int, classes: int
     ):
         table.add_column(name, justify="left" if name == "name" else "right", no_wrap=True)
     for row in rows:
-        best = _headline(row["published"])
+        best = _headline(row)
         table.add_row(
             row["name"],
             f"{row['params']:,}",
@@ -49,9 +49,10 @@ def model_table(rows: Sequence[Mapping[str, Any]], input_size: int, classes: int
     )
 
 
-def _headline(published: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The ImageNet figure to show where there is room for one: the paper's comparison, or else the highest."""
-    figures = [figure for figure in published if figure["dataset"] == "imagenet"]
+def _headline(row: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The ImageNet figure to show where there is room for one: the paper's comparison, or else the highest; of this
+    very stem, whose counts stand beside it."""
+    figures = [f for f in row["published"] if f["dataset"] == "imagenet" and f["stem"] == row["stem"]]
     compared = [figure for figure in figures if figure["table"] == COMPARISON.id]
     return max(compared or figures, key=lambda figure: float(figure["top1"]), default=None)
 

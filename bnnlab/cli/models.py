@@ -40,6 +40,7 @@ def models(
         if close:
             say(f"Did you mean '{close}'?")
         raise typer.Exit(2)
+    from bnnlab.models.options import concrete_stem
     from bnnlab.models.summary import summary
     from bnnlab.paper.matching import published_for_model
 
@@ -50,7 +51,8 @@ def models(
     for each in [name] if name else MODELS:
         options = read_options(each, set_ or ())
         row = summary(each, input_size=input_size, classes=classes, options=options)
-        rows.append({**row, "published": published_for_model(each, options)})
+        stem = concrete_stem(options.get("stem", "auto"), (3, input_size, input_size))
+        rows.append({**row, "stem": stem, "published": published_for_model(each, options)})
     if json:
         print_json(rows)
     elif name:

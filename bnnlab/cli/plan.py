@@ -39,7 +39,12 @@ def plan(
 
     planned = read_spec(spec, profile=profile, settings=set_ or (), seeds=seeds)
     if not isinstance(planned, Plan):
+        from bnnlab.cli.output import say
         from bnnlab.cli.search_tables import show_search
+
+        if pilot:
+            say("--pilot estimates what a study costs; this is a search, which its budget ends")
+            raise typer.Exit(2)
 
         show_search(planned, json=json)
         return

@@ -6,7 +6,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog="Example: bnnlab schema > schema/spec.json")(schema)
+    app.command(epilog="Example: bnnlab schema > spec.schema.json")(schema)
 
 
 def schema() -> None:

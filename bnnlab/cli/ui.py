@@ -59,13 +59,15 @@ def _dashboards(project: Project, port: int) -> list[Popen[bytes]]:
     from pathlib import Path
 
     from bnnlab.cli.output import say
+    from bnnlab.sweep.ledger import Ledger
+    from bnnlab.sweep.search.journal import journals
 
     opened = []
     # Beside our own Python first: a virtual environment need not be activated to be used.
     command = shutil.which(
         "optuna-dashboard", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     )
-    for number, journal in enumerate(sorted(project.ledger.glob(".searches/*/journal.log"))):
+    for number, journal in enumerate(journals(Ledger(project.ledger))):
         if command is None:
             say(f"for Optuna's dashboard:  pip install optuna-dashboard && optuna-dashboard {journal}")
             continue

@@ -7,7 +7,12 @@ package.
 
 from __future__ import annotations
 
+import gzip
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
+import numpy.typing as npt
 
 from bnnlab.data.splits import LabelledImages, Splits, Subset, in_canonical_order, take_per_class
 
@@ -23,11 +28,21 @@ def digits() -> Splits[LabelledImages]:
     The split follows the images' content (`in_canonical_order`), so it needs no random numbers. The writers
     appear in all three parts.
     """
-    from sklearn.datasets import load_digits
-
-    raw = load_digits()
-    pixels = np.rint(raw.images * (255 / WHITE)).astype(np.uint8)[:, np.newaxis]
-    images = in_canonical_order(LabelledImages(pixels, raw.target.astype(np.int64)))
+    rows = _rows()
+    pixels = np.rint(rows[:, :-1].reshape(-1, 1, 8, 8) * (255 / WHITE)).astype(np.uint8)
+    images = in_canonical_order(LabelledImages(pixels, rows[:, -1].astype(np.int64)))
     test, rest = take_per_class(images.labels, TEST_PER_CLASS)
     validation, train = take_per_class(images.labels[rest], VALIDATION_PER_CLASS)
     return Splits(Subset(images, rest[train]), Subset(images, rest[validation]), Subset(images, test))
+
+
+def _rows() -> npt.NDArray[np.float64]:
+    """64 pixel values and a label an image, from the file that scikit-learn's load_digits reads.
+
+    Not by that function: to import it takes most of a second, in the process of every run.
+    """
+    package = find_spec("sklearn")
+    assert package is not None, "scikit-learn is a dependency"
+    assert package.origin is not None
+    with gzip.open(Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz") as file:
+        return np.loadtxt(file, delimiter=",")

@@ -19,7 +19,7 @@ class Execution(Frozen):
     devices: int = Field(default=1, ge=1)
     """Processes that train one network together, each on a device of its own and with its share of every batch."""
     data_root: Path | None = None
-    """Where to look for data sets first."""
+    """Where to look for data sets, and nowhere else; None: in the usual places."""
     loader_workers: int | None = Field(default=None, ge=0)
     """Processes that decode images for each training process, for data sets that do not fit in memory. None: what
     the machine has to spare, see `decoding_processes`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import sys
 import time
 import zipfile
@@ -110,13 +111,14 @@ class Recorder(pl.callbacks.Checkpoint):
             "best": self.best,
             "codes": list(self.codes),
             "damaged": {split: dict(images) for split, images in self.dataset.damaged.items()},
-            "epochs": [epoch.as_json() for epoch in self.epochs],
+            # As text: pickle would visit each of its thousands of numbers, in each epoch again.
+            "epochs": json.dumps([epoch.as_json() for epoch in self.epochs]),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best = state_dict["best"]
         self.codes = tuple(dict.fromkeys([*state_dict["codes"], CODE]))
-        self.epochs = tuple(Epoch.from_json(fields) for fields in state_dict["epochs"])
+        self.epochs = _epochs_of(state_dict)
         self.dataset.note_damaged(state_dict["damaged"])
         if self._writes:
             self._forget_other_bests()
@@ -166,9 +168,16 @@ def readable_checkpoint(directory: RunDirectory, *, keep_best: bool) -> Path | N
 def _recorded(checkpoint: Mapping[str, Any], run_key: str) -> Mapping[str, Any]:
     """The recorder's part of a checkpoint. Raises ValueError where it is not of this run."""
     states = [state for state in checkpoint["callbacks"].values() if state.get("run_key") == run_key]
-    if len(states) != 1 or len(states[0]["epochs"]) != checkpoint["epoch"] + 1:
+    if len(states) != 1 or len(_epochs_of(states[0])) != checkpoint["epoch"] + 1:
         raise ValueError("it is not a checkpoint of this run")
     return states[0]  # type: ignore[no-any-return]
+
+
+def _epochs_of(state: Mapping[str, Any]) -> tuple[Epoch, ...]:
+    epochs = state["epochs"]
+    if isinstance(epochs, str):  # earlier checkpoints have the list itself
+        epochs = json.loads(epochs)
+    return tuple(Epoch.from_json(fields) for fields in epochs)
 
 
 def save_tensors(state: Mapping[str, Tensor], path: Path, *, durable: bool = False) -> None:

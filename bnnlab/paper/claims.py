@@ -27,10 +27,19 @@ def _as_label(value: Any) -> Any:
     return level_label(value) if isinstance(value, bool | int | float | None) else value
 
 
-Level = Annotated[str, BeforeValidator(_as_label), WithJsonSchema({"type": ["string", "number", "boolean", "null"]})]
+_LEVEL = {"type": ["string", "number", "boolean", "null"]}
+Level = Annotated[str, BeforeValidator(_as_label), WithJsonSchema(_LEVEL)]
 Cell = Annotated[dict[str, Level], Field(min_length=1)]
 """Levels of some axes; what it does not name is averaged over."""
-Part = dict[str, Annotated[tuple[Level, ...], BeforeValidator(_as_levels), Field(min_length=1)]]
+Part = dict[
+    str,
+    Annotated[
+        tuple[Level, ...],
+        BeforeValidator(_as_levels),
+        Field(min_length=1),
+        WithJsonSchema({"anyOf": [_LEVEL, {"type": "array", "items": _LEVEL, "minItems": 1}]}),
+    ],
+]
 """A part of the grid: for some axes the one level, or the list of levels, to look at."""
 Status = Literal["confirmed", "partly", "recalled"]
 

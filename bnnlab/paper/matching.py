@@ -84,6 +84,7 @@ def published_for_model(name: str, options: Mapping[str, Any] | ModelOptions | N
             entry = {
                 "table": table.id,
                 "dataset": row.config["data.name"],
+                "stem": theirs.get("model.stem"),
                 "top1": row.top1,
                 "top5": row.top5,
             }

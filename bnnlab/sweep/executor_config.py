@@ -18,7 +18,6 @@ from bnnlab.sweep.fields import explain
 from bnnlab.sweep.mistakes import SpecError
 from bnnlab.values import Frozen
 
-NAMES = ("local", "slurm", "ray")
 _UNITS = {"KB": 2**10, "MB": 2**20, "GB": 2**30, "TB": 2**40}
 OURS = {
     "array", "chdir", "cpus-per-task", "error", "gpus-per-node", "input", "job-name", "mem", "nodes", "no-requeue",

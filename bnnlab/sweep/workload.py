@@ -22,5 +22,7 @@ def workload_of(config: Mapping[str, Any]) -> str:
         training["batch_size"],
         training["precision"],
         training["optimizer"]["name"],
+        training.get("channels_last", False),
+        training.get("compile", False),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]

@@ -41,6 +41,24 @@ def test_every_published_count_is_printed(row: dict[str, str]) -> None:
         assert f"{found[key]:.{digits - 1}e}" == f"{float(row[key]):.{digits - 1}e}", key
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("resnet_e34", "63.2 (confirmed)"),  # 63.7 is of the grouped stem
+        ("meliusnet22", "62.9 (confirmed)"),  # 63.6 is of the grouped stem
+        ("meliusnet42", "–"),  # published with the grouped stem alone
+    ],
+)
+def test_a_published_accuracy_is_of_the_network_that_it_stands_beside(
+    name: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    done = CliRunner().invoke(app, ["models"])
+    assert done.exit_code == 0, done.output
+    (line,) = (line for line in done.stdout.splitlines() if line.split()[:1] == [name])
+    assert line.rstrip().endswith(f"  {shown}")
+
+
 def test_an_unknown_option_names_the_nearest() -> None:
     done = CliRunner().invoke(app, ["models", "resnet_e18", "--set", "downsamplin=binary"])
     assert isinstance(done.exception, SpecError)

@@ -181,7 +181,7 @@ def test_published_figures_of_a_network():
         ("authors_2020", 0.626, "confirmed"),
         ("larq", 0.6091, "confirmed"),
     ]
-    assert found[0].keys() == {"table", "dataset", "top1", "top5", "source", "status", "note"}
+    assert found[0].keys() == {"table", "dataset", "stem", "top1", "top5", "source", "status", "note"}
     assert [entry["top1"] for entry in published_for_model("binary_densenet28", {"stem": "grouped"})] == [0.626]
     assert published_for_model("binary_densenet28", {"growth_rate": 32}) == []
 

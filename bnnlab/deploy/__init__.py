@@ -1,1 +1,0 @@
-"""Bit-packed files, the packed runtime, exporters. May import nn and models."""
