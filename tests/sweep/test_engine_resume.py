@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import faults
 import pytest
+import torch
 from little import EPOCHS, little_config, sweep
 
 from bnnlab.experiment.directory import RunDirectory
+from bnnlab.experiment.recorder import load_tensors
 from bnnlab.sweep.plan import PlannedRun
 
 CONFIGS = {
@@ -127,6 +130,24 @@ def test_a_checkpoint_that_is_not_whole_is_not_believed(tmp_path: Path, damage: 
     assert outcome.trained == [run.run_key]
     assert what_counts(directory) == expected
     assert "last.ckpt cannot be used" in directory.log_file.read_text()
+
+
+def test_a_checkpoint_of_an_earlier_version_is_gone_on_from(tmp_path: Path) -> None:
+    """It has its epochs as a list, and not as text."""
+    run = PlannedRun(CONFIGS["holdout"], {})
+    expected = undisturbed(tmp_path / "undisturbed", run)
+    directory = RunDirectory(tmp_path / "runs" / run.run_key)
+    faults.ask_for(directory.path, "kill", epoch=2)
+    sweep(tmp_path / "runs", [run], retries=0)
+    checkpoint = load_tensors(directory.checkpoint_file)
+    (state,) = (state for state in checkpoint["callbacks"].values() if "epochs" in state)
+    state["epochs"] = json.loads(state["epochs"])
+    torch.save(checkpoint, directory.checkpoint_file)
+
+    sweep(tmp_path / "runs", [run], retry_failed=True)
+
+    assert what_counts(directory) == expected
+    assert "cannot be used" not in directory.log_file.read_text()
 
 
 def _checkpoint_of_another(root: Path) -> bytes:
