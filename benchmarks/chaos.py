@@ -252,6 +252,8 @@ def compare_mlflow(project: Project) -> list[str]:
 
 
 def main() -> int:
+    # In the background of a script SIGINT is ignored, also by what is started there: Ctrl-C would be no blow.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=60)
     parser.add_argument("--blows", type=int, default=100)
