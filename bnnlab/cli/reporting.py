@@ -109,7 +109,7 @@ def keep_report(plan: Plan, ledger: Ledger, project: Project) -> Path:
 def _sources(plan: Plan, ledger: Ledger) -> dict[str, str]:
     """Fingerprints of everything that a report is made from: equal ones make equal pages."""
     standings = ledger.standings(run.run_key for run in plan.runs)
-    runs = [[key, s.state, s.epochs, s.stamp] for key, s in standings.items()]
+    runs = [[key, s.state, s.epochs, s.stamp, s.cause, dict(s.last or {})] for key, s in standings.items()]
     saved = ledger.plan_folder(plan.plan_id) / "spec.yaml"
     given = {
         "spec": [plan.spec_path, plan.spec_text, plan.settings, plan.profile],

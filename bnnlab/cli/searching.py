@@ -117,9 +117,9 @@ def _put_aside(search: Search, ledger: Ledger) -> None:
     with coordinating(search_folder(ledger, search)):
         runs = [key for trial in search_results(search, ledger).trials for key in trial.run_keys]
         moved = [path for key in runs if (path := ledger.put_aside(key))]
-        (search_folder(ledger, search) / "journal.log").replace(
-            search_folder(ledger, search) / f"journal.{time.time_ns()}.replaced"
-        )
+        journal = search_folder(ledger, search) / "journal.log"
+        if journal.exists():
+            journal.replace(journal.with_name(f"journal.{time.time_ns()}.replaced"))
         (search_folder(ledger, search) / "clock.json").unlink(missing_ok=True)
     say(f"the search begins anew; put aside {len(moved)} run directories, they lie in {ledger.root / '.replaced'}")
 

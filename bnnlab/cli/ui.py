@@ -86,7 +86,8 @@ def _wait_for(servers: list[Popen[bytes]]) -> None:
 
     if not servers:
         return
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
     try:
         code = servers[0].wait()
     except KeyboardInterrupt:

@@ -137,6 +137,7 @@ class Engine:
                 finished.add(run.run_key)
                 self.outcome.reused.append(run.run_key)
                 self._tell(RunReused(run))
+                self._backlog.released(run.run_key)  # those that stand before it in the plan wait for it
                 continue
             failure = self.ledger.directory(run.run_key).failure() if state is RunState.FAILED else None
             start = run.starts_from

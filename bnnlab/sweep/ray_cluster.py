@@ -257,7 +257,8 @@ class RayJob:
             found = self._ray.get(self.awaited)
         except self._ray.exceptions.RayTaskError as error:
             self._give_agent_up()
-            self.end(_exit_of(error.cause))
+            cause = error.cause
+            self.end(Exit(None, lost=str(cause)) if isinstance(cause, SubmissionFailed) else _exit_of(cause))
         except self._ray.exceptions.RayError as error:
             self._give_agent_up()
             if self._where is None and self._placements < PLACEMENTS:

@@ -87,7 +87,10 @@ class Projection:
             failure = directory.failure()
         epochs = directory.epochs()
         child = self._current(run, _begun(epochs))
-        if state is RunState.PENDING and child is None:
+        if state is RunState.PENDING:
+            if child is not None:  # nothing of it is in the ledger, or not any more
+                self.client.delete_run(child.run_id)
+                del self.children[run.run_key]
             return
         child = child or self._create(run, directory, epochs)
         status = TERMINAL.get(state, "RUNNING")

@@ -249,6 +249,14 @@ def test_a_run_waits_for_the_one_it_starts_from_also_where_that_was_not_asked_fo
     assert outcome.trained == [start.run_key, run.run_key]
 
 
+def test_a_start_that_was_finished_before_keeps_nobody_waiting_who_stands_before_it(tmp_path: Path) -> None:
+    start, run = _pair()
+    play(tmp_path, [start])
+    outcome, _, executor = play(tmp_path, [run, start])
+    assert executor.submitted == [run.run_key]
+    assert (outcome.trained, outcome.reused) == ([run.run_key], [start.run_key])
+
+
 def test_a_run_whose_start_fails_fails_with_it(tmp_path: Path) -> None:
     start, run = _pair()
     script = {start.run_key: [fail("exception", "no such layer")]}
